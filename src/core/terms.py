@@ -1,0 +1,11 @@
+"""The field's own words as types: pside (position side), side (order side), mode."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Pside = Literal["long", "short"]
+Side = Literal["buy", "sell"]
+Mode = Literal["normal", "manual", "graceful_stop", "tp_only", "panic"]
+
+PSIDES: tuple[Pside, Pside] = ("long", "short")
