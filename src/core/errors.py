@@ -4,7 +4,7 @@
     ├── DataError                             candles, markets, datasets
     │   ├── StoreError                        a file of the candle store is damaged or of an unknown version
     │   ├── OfflineDataError                  something needed is not on disk and the network is off
-    │   └── LockTimeout                       another process held a lock for too long
+    │   └── LockTimeoutError                       another process held a lock for too long
     ├── RunError                              the engine refused its input, a write failed, a disk is full
     └── UserError                  status 2   what the user can correct: arguments, configuration, missing tools
         ├── ConfigError                       a key, a value or a file of the configuration
@@ -36,7 +36,7 @@ class OfflineDataError(DataError):
     """Something the run needs is not on disk, and the run may not use the network."""
 
 
-class LockTimeout(DataError, TimeoutError):
+class LockTimeoutError(DataError, TimeoutError):
     """A lock was held by another process for longer than the caller was willing to wait."""
 
 

@@ -30,7 +30,7 @@ def replacing(path: Path, *, fsync: bool = True) -> Iterator[Path]:
         yield tmp
         if fsync:
             _sync(tmp)
-        os.replace(tmp, path)
+        tmp.replace(path)
     except OSError as exc:
         raise RunError(f"cannot write {path}: {exc.strerror or exc}; nothing was changed") from exc
     finally:
