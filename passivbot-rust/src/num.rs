@@ -162,6 +162,12 @@ pub fn same_span(key: f64, wanted: f64) -> bool {
     (key - wanted).abs() <= (wanted.abs() * 1e-12).max(1e-9)
 }
 
+/// Total order of doubles for sorting, with both zeros equal.
+#[inline]
+pub fn compare(a: f64, b: f64) -> std::cmp::Ordering {
+    (a + 0.0).total_cmp(&(b + 0.0))
+}
+
 /// Distance of an order from its own touch, as a fraction: positive away from the market (`orchestrator.md` 7.3).
 #[inline]
 pub fn order_distance(qty: f64, price: f64, bid: f64, ask: f64) -> f64 {

@@ -1,0 +1,202 @@
+//! The next close order and the close ladder, with the exposure enforcer of one position (`orders.md` 9).
+
+use crate::entries::LADDER_ROUNDS;
+use crate::num::{EPS, compare, cost_to_qty, quantize, round_step, round_up, wallet_exposure};
+use crate::side::Side;
+use crate::trailing::trigger_price;
+use crate::types::{BotParams, ExchangeParams, Order, OrderKind, OrderType, Position, TrailingBundle};
+
+/// How far below its target the enforcer must bring the exposure.
+const ENFORCER_STRICTNESS: f64 = 1e-12;
+/// Extra steps the enforcer may add to its first guess.
+const ENFORCER_STEPS: usize = 10_001;
+/// Slack of the share that the second kind of close may take.
+const SHARE_SLACK: f64 = 1.01;
+
+/// What the closes of one coin and side depend on, apart from the position.
+#[derive(Clone, Copy, Debug)]
+pub struct CloseInputs<'a> {
+    /// Market rules.
+    pub exchange: &'a ExchangeParams,
+    /// Parameters of the coin and side.
+    pub params: &'a BotParams,
+    /// Trailing extremes since the last fill.
+    pub trailing: &'a TrailingBundle,
+    /// Balance used for sizing.
+    pub balance: f64,
+    /// Touch on the close side.
+    pub touch_out: f64,
+}
+
+fn order<S: Side>(qty: f64, price: f64, kind: OrderKind) -> Order {
+    Order { qty: -S::SIGN * qty, price, order_type: OrderType::new(kind, S::PSIDE) }
+}
+
+/// Rounds a close price away from the market.
+fn round_out<S: Side>(price: f64, step: f64) -> f64 {
+    <S::Opposite as Side>::round_in(price, step)
+}
+
+/// The close price farther from the market.
+fn pass_out<S: Side>(a: f64, b: f64) -> f64 {
+    <S::Opposite as Side>::pass_in(a, b)
+}
+
+impl CloseInputs<'_> {
+    fn exposure(&self, size: f64, price: f64) -> f64 {
+        wallet_exposure(self.exchange.c_mult, self.balance, size, price)
+    }
+
+    /// Quantity of a close of `pct` of the full size, with the excess above it and without leaving dust (9.1).
+    fn close_qty(&self, size: f64, pprice: f64, pct: f64, price: f64) -> f64 {
+        let ex = self.exchange;
+        let full = cost_to_qty(self.balance * self.params.effective_limit(), pprice, ex.c_mult);
+        let leftover = (size - full).max(0.0);
+        let min_qty = ex.min_entry_qty(price);
+        let slice = min_qty.max(round_up(full * pct + leftover, ex.qty_step));
+        let qty = round_step(size, ex.qty_step).min(slice);
+        if qty > 0.0 && qty < size && size - qty < min_qty { size } else { qty }
+    }
+
+    /// Smallest reduction that brings the position below its enforced exposure (9.2).
+    fn enforcer<S: Side>(&self, size: f64, pprice: f64) -> Option<Order> {
+        let (ex, limit) = (self.exchange, self.params.effective_limit());
+        let threshold = self.params.risk_wel_enforcer_threshold;
+        if threshold <= 0.0 || self.balance <= 0.0 || pprice <= 0.0 || limit <= 0.0 {
+            return None;
+        }
+        let target = limit * threshold;
+        if self.exposure(size, pprice) <= target || size <= EPS {
+            return None;
+        }
+        let price = if self.touch_out > 0.0 { self.touch_out } else { pprice };
+        let min_qty = ex.min_entry_qty(price);
+        let mut reduction = (size - (target * self.balance) / (pprice * ex.c_mult)).max(0.0);
+        if reduction <= EPS {
+            reduction = ex.qty_step;
+        }
+        let mut qty = 0.0;
+        for _ in 0..ENFORCER_STEPS {
+            qty = size.min(min_qty.max(round_up(reduction, ex.qty_step).min(size)));
+            if qty <= EPS {
+                return None;
+            }
+            let left = (size - qty).max(0.0);
+            if self.exposure(left, pprice) < target - ENFORCER_STRICTNESS || left <= EPS {
+                break;
+            }
+            reduction += ex.qty_step;
+        }
+        Some(order::<S>(qty, price, OrderKind::CloseAutoReduceWel))
+    }
+
+    /// Take-profit order for how full the position is (9.3).
+    fn grid<S: Side>(&self, size: f64, pprice: f64) -> Order {
+        if size == 0.0 {
+            return Order::EMPTY;
+        }
+        let (p, step) = (self.params, self.exchange.price_step);
+        let start = round_out::<S>(pprice * (1.0 + S::SIGN * p.close_grid_markup_start), step);
+        let end = round_out::<S>(pprice * (1.0 + S::SIGN * p.close_grid_markup_end), step);
+        if p.close_grid_qty_pct < 0.0 || p.close_grid_qty_pct >= 1.0 || start == end {
+            let qty = round_step(size, self.exchange.qty_step);
+            return order::<S>(qty, pass_out::<S>(self.touch_out, start), OrderKind::CloseGrid);
+        }
+        let rungs = ((end - start).abs() / step).ceil();
+        let pct = p.close_grid_qty_pct.max(1.0 / rungs);
+        let filled = self.exposure(size, pprice) / p.effective_limit();
+        let price = if filled > 1.0 {
+            S::pass_in(start, end)
+        } else {
+            round_out::<S>(start + (end - start) * filled.min(1.0), step)
+        };
+        let price = pass_out::<S>(self.touch_out, price);
+        order::<S>(self.close_qty(size, pprice, pct, price), price, OrderKind::CloseGrid)
+    }
+
+    /// Trailing close (9.4): the trigger is that of the opposite side's entries.
+    fn trailing<S: Side>(&self, size: f64, pprice: f64) -> Order {
+        if size == 0.0 {
+            return Order::EMPTY;
+        }
+        let p = self.params;
+        let distances = (p.close_trailing_threshold_pct, p.close_trailing_retracement_pct);
+        let step = self.exchange.price_step;
+        match trigger_price::<S::Opposite>(self.trailing, pprice, distances, self.touch_out, step) {
+            None => order::<S>(0.0, 0.0, OrderKind::CloseTrailing),
+            Some(price) => {
+                let qty = self.close_qty(size, pprice, p.close_trailing_qty_pct, price);
+                order::<S>(qty, price, OrderKind::CloseTrailing)
+            }
+        }
+    }
+
+    /// Part of the position that the second kind of close may take (9.5 step 6).
+    fn beyond_share(&self, size: f64, pprice: f64, share: f64) -> f64 {
+        let ex = self.exchange;
+        let min_qty = ex.min_entry_qty(pprice);
+        let mut reserved = cost_to_qty((self.balance * self.params.effective_limit()) * share, pprice, ex.c_mult);
+        if reserved < min_qty {
+            reserved = 0.0;
+        }
+        let rest = round_step((size - reserved) * SHARE_SLACK, ex.qty_step);
+        size.min(rest.max(min_qty))
+    }
+
+    /// The next close: enforcer first, then trailing or grid by the share held (9.5).
+    pub fn next<S: Side>(&self, position: Position) -> Order {
+        let (size, pprice) = (S::magnitude(position.size), position.price);
+        if size == 0.0 {
+            return Order::EMPTY;
+        }
+        if let Some(reduction) = self.enforcer::<S>(size, pprice) {
+            return reduction;
+        }
+        let ratio = self.params.close_trailing_grid_ratio;
+        if ratio >= 1.0 || ratio <= -1.0 {
+            return self.trailing::<S>(size, pprice);
+        }
+        if ratio == 0.0 {
+            return self.grid::<S>(size, pprice);
+        }
+        let limit = self.params.effective_limit();
+        let filled = match S::RATIO_WITHOUT_LIMIT {
+            Some(ratio) if limit <= 0.0 => ratio,
+            _ => self.exposure(size, pprice) / limit,
+        };
+        let (first_is_trailing, share) = if ratio > 0.0 { (true, ratio) } else { (false, 1.0 + ratio) };
+        let in_first_part = filled < share;
+        let part = if in_first_part { size } else { self.beyond_share(size, pprice, share) };
+        if in_first_part == first_is_trailing { self.trailing::<S>(part, pprice) } else { self.grid::<S>(part, pprice) }
+    }
+
+    /// Appends the ladder: every close until the position is gone, sorted away from the market (9.6).
+    pub fn ladder<S: Side>(&self, position: Position, orders: &mut Vec<Order>) {
+        let first = orders.len();
+        let step = self.exchange.qty_step;
+        let trailing = OrderType::new(OrderKind::CloseTrailing, S::PSIDE);
+        let mut held = position;
+        for _ in 0..LADDER_ROUNDS {
+            let mut o = self.next::<S>(held);
+            o.price = quantize(o.price, self.exchange.price_step);
+            o.qty = quantize(o.qty, step);
+            if o.qty == 0.0 {
+                break;
+            }
+            held.size = round_step(held.size + o.qty, step);
+            if orders.len() > first {
+                if o.order_type == trailing {
+                    break;
+                }
+                if let Some(previous) = orders.last_mut()
+                    && previous.price == o.price
+                {
+                    *previous = Order { qty: round_step(previous.qty + o.qty, step), ..o };
+                    continue;
+                }
+            }
+            orders.push(o);
+        }
+        orders[first..].sort_by(|a, b| compare(S::SIGN * a.price, S::SIGN * b.price));
+    }
+}

@@ -1,0 +1,15 @@
+//! Passivbot's core: order planner, backtest engine and metrics. Rust decides, Python fetches, stores and shows.
+
+pub mod closes;
+pub mod coin_selection;
+pub mod entries;
+pub mod errors;
+pub mod limits;
+pub mod num;
+pub mod orchestrator;
+pub mod risk;
+pub mod side;
+pub mod trailing;
+pub mod types;
+
+mod python;

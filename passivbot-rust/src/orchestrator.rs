@@ -1,0 +1,215 @@
+//! The planner: from a snapshot of account, markets and parameters to every order that should rest (`orchestrator.md` 8).
+//!
+//! A pure function of its input: no state survives between calls, the workspace only saves allocations.
+
+pub mod emit;
+pub mod generate;
+pub mod input;
+pub mod modes;
+pub mod request;
+
+use crate::errors::{CoreError, ErrorKind};
+use crate::risk::enforcers::{Reducible, TwelLimits, TwelPosition, twel_enforcer};
+use crate::risk::gate::{GateEntry, GateScratch, gate_entries};
+use crate::risk::trim::trim_closes;
+use crate::risk::unstuck::{Stuck, UnstuckPosition, unstuck_close};
+use crate::side::{Long, Short, Side};
+use crate::types::{Order, OrderKind, OrderType, PerSide};
+use input::{Mode, PlanInput, Warning};
+
+/// Closes and entries of one coin and side.
+#[derive(Clone, Debug, Default)]
+pub struct SideOrders {
+    /// Orders that reduce the position.
+    pub closes: Vec<Order>,
+    /// Orders that open or add.
+    pub entries: Vec<Order>,
+}
+
+/// Memory of the planner, reused between calls, and the result of the last one.
+#[derive(Clone, Debug, Default)]
+pub struct Workspace {
+    /// Orders of each coin and side.
+    pub orders: Vec<PerSide<SideOrders>>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    slots: PerSide<usize>,
+    active: PerSide<Vec<bool>>,
+    blocked: Vec<PerSide<bool>>,
+    modes: Vec<PerSide<Mode>>,
+    ranking: Vec<crate::coin_selection::CoinFeatures>,
+    unstuck: Vec<UnstuckPosition>,
+    stuck: Vec<Stuck>,
+    twel: Vec<TwelPosition>,
+    reducible: Vec<Reducible>,
+    gate: Vec<GateEntry>,
+    gate_scratch: GateScratch,
+}
+
+impl Workspace {
+    fn reset(&mut self, n: usize) {
+        self.orders.resize_with(n, PerSide::default);
+        for symbol in &mut self.orders {
+            for side in [&mut symbol.long, &mut symbol.short] {
+                side.closes.clear();
+                side.entries.clear();
+            }
+        }
+        self.warnings.clear();
+        self.modes.clear();
+        self.modes.resize(n, PerSide { long: Mode::Manual, short: Mode::Manual });
+    }
+}
+
+/// Plans all orders; they stand in `ws.orders`, unsorted (see `emit`).
+///
+/// # Errors
+/// The first violation found, in the order of `orchestrator.md` 6.
+pub fn plan(input: &PlanInput, ws: &mut Workspace) -> Result<(), CoreError> {
+    validate(input)?;
+    ws.reset(input.symbols.len());
+    modes::assign_slots::<Long>(input, ws);
+    modes::assign_slots::<Short>(input, ws);
+    modes::block_one_way(input, ws);
+    for idx in 0..input.symbols.len() {
+        generate::side_orders::<Long>(input, idx, ws)?;
+        generate::side_orders::<Short>(input, idx, ws)?;
+    }
+    add_unstuck_close(input, ws);
+    enforce_total_limit::<Long>(input, ws);
+    enforce_total_limit::<Short>(input, ws);
+    trim::<Long>(input, ws);
+    trim::<Short>(input, ws);
+    gate::<Long>(input, ws);
+    gate::<Short>(input, ws);
+    Ok(())
+}
+
+fn validate(input: &PlanInput) -> Result<(), CoreError> {
+    if !input.balance.is_finite() {
+        let kind = ErrorKind::NonFiniteInput;
+        return Err(CoreError { kind, field: Some("balance"), symbol_idx: None, row: None });
+    }
+    let positive = |x: f64| x.is_finite() && x > 0.0;
+    for (pos, symbol) in input.symbols.iter().enumerate() {
+        let idx = symbol.symbol_idx;
+        if !positive(symbol.order_book.bid) || !positive(symbol.order_book.ask) {
+            return Err(CoreError::of_coin(ErrorKind::InvalidOrderBook, "order_book", idx));
+        }
+        if idx != pos {
+            return Err(CoreError::of_coin(ErrorKind::NonContiguousSymbolIdx { pos }, "symbol_idx", idx));
+        }
+    }
+    Ok(())
+}
+
+/// Managed positions of a side: open, and neither left alone nor panicking.
+fn managed(mode: Mode) -> bool {
+    !matches!(mode, Mode::Manual | Mode::Panic)
+}
+
+fn list_unstuck_positions<S: Side>(input: &PlanInput, ws: &mut Workspace) {
+    for (idx, symbol) in input.symbols.iter().enumerate() {
+        let side = S::of(&symbol.sides);
+        let p = &side.params;
+        let unstucks = p.unstuck_loss_allowance_pct > 0.0 && p.unstuck_close_pct > 0.0 && p.unstuck_threshold > 0.0;
+        let Some(bands) = side.bands else { continue };
+        if !side.position.is_open() || !managed(*S::of(&ws.modes[idx])) || !unstucks {
+            continue;
+        }
+        ws.unstuck.push(UnstuckPosition {
+            idx,
+            pside: S::PSIDE,
+            position: side.position,
+            allowed_limit: p.allowed_limit(),
+            threshold: p.unstuck_threshold,
+            close_pct: p.unstuck_close_pct,
+            ema_dist: p.unstuck_ema_dist,
+            bands,
+            current_price: <S::Opposite as Side>::touch_in(symbol.order_book),
+            exchange: symbol.exchange,
+        });
+    }
+}
+
+/// One close of the least underwater stuck position of the account, beside its other closes.
+fn add_unstuck_close(input: &PlanInput, ws: &mut Workspace) {
+    let allowances = PerSide::from_fn(|p| input.globals[p].unstuck_allowance);
+    ws.unstuck.clear();
+    if !(allowances.long > 0.0 || allowances.short > 0.0) {
+        return;
+    }
+    list_unstuck_positions::<Long>(input, ws);
+    list_unstuck_positions::<Short>(input, ws);
+    if let Some((at, order)) = unstuck_close(input.balance, &allowances, &ws.unstuck, &mut ws.stuck) {
+        let UnstuckPosition { idx, pside, .. } = ws.unstuck[at];
+        ws.orders[idx][pside].closes.push(order);
+    }
+}
+
+/// Closes that bring an enabled side back to its total limit; a coin that is already reducing itself is left out.
+fn enforce_total_limit<S: Side>(input: &PlanInput, ws: &mut Workspace) {
+    let globals = S::of(&input.globals);
+    if !globals.enabled() {
+        return;
+    }
+    let own_reduction = OrderType::new(OrderKind::CloseAutoReduceWel, S::PSIDE);
+    ws.twel.clear();
+    for (idx, symbol) in input.symbols.iter().enumerate() {
+        let side = S::of(&symbol.sides);
+        let reduces_itself = || S::of(&ws.orders[idx]).closes.iter().any(|o| o.order_type == own_reduction);
+        if side.position.is_open() && managed(*S::of(&ws.modes[idx])) && !reduces_itself() {
+            ws.twel.push(TwelPosition {
+                idx,
+                position: side.position,
+                market_price: S::touch_in(symbol.order_book),
+                base_limit: side.params.wallet_exposure_limit,
+                exchange: symbol.exchange,
+            });
+        }
+    }
+    let limits = TwelLimits {
+        balance: input.balance,
+        total_limit: globals.total_limit,
+        threshold: globals.twel_threshold,
+        effective_n_positions: *S::of(&ws.slots),
+    };
+    let orders = &mut ws.orders;
+    twel_enforcer::<S>(&limits, &ws.twel, None, &mut ws.reducible, |idx, order| {
+        S::of_mut(&mut orders[idx]).closes.push(order);
+    });
+}
+
+fn trim<S: Side>(input: &PlanInput, ws: &mut Workspace) {
+    for (symbol, orders) in input.symbols.iter().zip(&mut ws.orders) {
+        let size = S::of(&symbol.sides).position.size;
+        trim_closes::<S>(&mut S::of_mut(orders).closes, size, symbol.order_book, &symbol.exchange);
+    }
+}
+
+/// Entries of an enabled side within its total limit; a disabled side has none.
+fn gate<S: Side>(input: &PlanInput, ws: &mut Workspace) {
+    let globals = S::of(&input.globals);
+    ws.gate.clear();
+    for (idx, (symbol, orders)) in input.symbols.iter().zip(&mut ws.orders).enumerate() {
+        let entries = &mut S::of_mut(orders).entries;
+        if globals.enabled() {
+            let touch = S::touch_in(symbol.order_book);
+            ws.gate.extend(entries.iter().map(|&order| GateEntry { idx, order, touch, exchange: symbol.exchange }));
+        }
+        entries.clear();
+    }
+    if ws.gate.is_empty() {
+        return;
+    }
+    let positions = input
+        .symbols
+        .iter()
+        .enumerate()
+        .map(|(idx, symbol)| (idx, S::of(&symbol.sides).position, symbol.exchange.c_mult));
+    let n = input.symbols.len();
+    gate_entries::<S>(input.balance, globals.total_limit, n, positions, &mut ws.gate, &mut ws.gate_scratch);
+    for entry in &ws.gate {
+        S::of_mut(&mut ws.orders[entry.idx]).entries.push(entry.order);
+    }
+}

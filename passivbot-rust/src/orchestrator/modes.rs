@@ -1,0 +1,109 @@
+//! Who may trade: effective modes, slots, active coins, one-way blocks (`orchestrator.md` 9, 10, 11.1).
+
+use super::Workspace;
+use super::input::{Mode, PlanInput, SideInput, SymbolInput};
+use crate::coin_selection::{CoinFeatures, rank};
+use crate::limits::initial_entry_is_large_enough;
+use crate::side::{Long, Short, Side};
+use crate::types::{EmaBands, PerSide};
+
+/// The mode in force. A disabled side is left alone whatever was asked.
+pub fn effective_mode(side: &SideInput, enabled: bool) -> Mode {
+    match side.mode {
+        _ if !enabled => Mode::Manual,
+        None => Mode::Normal,
+        Some(Mode::GracefulStop) if side.position.is_open() => Mode::Normal,
+        Some(mode) => mode,
+    }
+}
+
+/// The minimum-cost test, where it is asked for.
+pub fn passes_min_cost(input: &PlanInput, symbol: &SymbolInput, side: &SideInput) -> bool {
+    !input.filter_by_min_effective_cost
+        || initial_entry_is_large_enough(input.balance, &side.params, symbol.effective_min_cost)
+}
+
+/// Counts the slots of a side and decides which coins hold them.
+pub fn assign_slots<S: Side>(input: &PlanInput, ws: &mut Workspace) {
+    let globals = S::of(&input.globals);
+    let sides = || input.symbols.iter().map(|symbol| S::of(&symbol.sides));
+    let is_forced = |side: &SideInput| side.mode == Some(Mode::Normal);
+    let eligible = input.symbols.iter().filter(|symbol| symbol.tradable).count();
+    let slots = globals.n_positions.min(eligible).max(sides().filter(|side| is_forced(side)).count());
+    *S::of_mut(&mut ws.slots) = slots;
+
+    let active = S::of_mut(&mut ws.active);
+    active.clear();
+    active.extend(sides().map(|side| side.position.is_open()));
+    let mut taken = active.iter().filter(|a| **a).count();
+    if !globals.enabled() || taken >= slots {
+        return;
+    }
+    let mut claim = |idx: usize| {
+        if taken < slots && !active[idx] {
+            active[idx] = true;
+            taken += 1;
+        }
+        taken == slots
+    };
+    let mut full = false;
+    for (idx, side) in sides().enumerate() {
+        full |= is_forced(side) && claim(idx);
+    }
+    if full {
+        return;
+    }
+    let features = input.symbols.iter().enumerate().map(|(index, symbol)| {
+        let side = S::of(&symbol.sides);
+        CoinFeatures {
+            index,
+            enabled: symbol.tradable
+                && matches!(side.mode, None | Some(Mode::Normal))
+                && passes_min_cost(input, symbol, side),
+            volume: side.volume_score,
+            volatility: side.volatility_score,
+        }
+    });
+    rank(features, slots, globals.volume_drop, globals.volatility_drop, &mut ws.ranking);
+    for coin in &ws.ranking {
+        claim(coin.index);
+    }
+}
+
+/// A band pair that can be used; one-way mode decides without complaint where it cannot.
+fn usable(bands: Option<EmaBands>) -> Option<EmaBands> {
+    bands.filter(|b| b.lower.is_finite() && b.lower > 0.0 && b.upper.is_finite() && b.upper > 0.0)
+}
+
+/// Sides of a flat coin by their distance from the first entry: true blocks the side.
+fn block_farther(symbol: &SymbolInput) -> PerSide<bool> {
+    let (long, short) = (&symbol.sides.long, &symbol.sides.short);
+    let (Some(long_bands), Some(short_bands)) = (usable(long.bands), usable(short.bands)) else {
+        return PerSide::default();
+    };
+    let book = symbol.order_book;
+    let to_long = (Long::band_in(long_bands) * (1.0 - long.params.entry_initial_ema_dist)) / book.bid - 1.0;
+    let to_short = 1.0 - (Short::band_in(short_bands) * (1.0 + short.params.entry_initial_ema_dist)) / book.ask;
+    let long_is_nearer = to_long >= to_short;
+    PerSide { long: !long_is_nearer, short: long_is_nearer }
+}
+
+/// Decides for every coin which sides may not open it in one-way mode.
+pub fn block_one_way(input: &PlanInput, ws: &mut Workspace) {
+    ws.blocked.clear();
+    if input.hedge_mode {
+        ws.blocked.resize(input.symbols.len(), PerSide::default());
+        return;
+    }
+    ws.blocked.extend(input.symbols.iter().map(|symbol| {
+        let open = PerSide::from_fn(|p| symbol.sides[p].position.is_open());
+        let may_open = PerSide::from_fn(|p| {
+            input.globals[p].enabled() && matches!(symbol.sides[p].mode, None | Some(Mode::Normal))
+        });
+        match (open.long || open.short, may_open.long, may_open.short) {
+            (true, ..) => PerSide { long: open.short, short: open.long },
+            (false, true, true) => block_farther(symbol),
+            (false, long, short) => PerSide { long: !long, short: !short },
+        }
+    }));
+}
