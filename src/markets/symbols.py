@@ -122,7 +122,7 @@ def coin_to_symbol(coin: str, exchange: str, known: Mapping[str, Sequence[str]],
 
 
 class CoinMaps:
-    """The coin maps on disk: `coin_to_symbol_map.json` per exchange, one `symbol_to_coin_map.json`; read when changed."""
+    """The coin maps on disk, read again when they change: symbols per exchange, coins shared by all."""
 
     def __init__(self, cache_dir: Path) -> None:
         self.cache_dir = cache_dir

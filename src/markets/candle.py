@@ -1,0 +1,17 @@
+"""The candle record (`candles.md` 2): one row a minute, prices and base volume in float64, `ts` the open time in ms."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+# Where a row came from; FILLED marks the zero candles of gap filling, which are never stored.
+UNKNOWN, REST, ARCHIVE, ARCHIVE_FILL, IMPORT, FILLED = 0, 1, 2, 3, 4, 255
+
+CANDLE_DTYPE = np.dtype(
+    [("ts", "i8"), ("o", "f8"), ("h", "f8"), ("l", "f8"), ("c", "f8"), ("bv", "f8"), ("src", "u1")], align=True
+)
+PRICE_FIELDS = ("o", "h", "l", "c")
+VALUE_FIELDS = (*PRICE_FIELDS, "bv")
+
+Candles = npt.NDArray[np.void]  # a structured array of CANDLE_DTYPE, ascending by `ts`
