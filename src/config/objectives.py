@@ -1,0 +1,247 @@
+"""Names of metrics, their direction, and the forms of objectives and limits (`config_cli_suite.md` 13)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from config.changes import Config
+from config.text import parse_json
+from core.errors import ConfigError
+from core.terms import PSIDES
+
+
+def _weighted(*names: str) -> frozenset[str]:
+    return frozenset(names) | frozenset(f"{name}_w" for name in names)
+
+
+# One value whatever the currency; the USD value is used.
+SHARED_METRICS: frozenset[str] = _weighted(
+    "positions_held_per_day", "loss_profit_ratio", "volume_pct_per_day_avg",
+    "adg_pnl", "mdg_pnl", "sharpe_ratio_pnl", "sortino_ratio_pnl",
+) | {
+    "position_held_hours_mean", "position_held_hours_max", "position_held_hours_median",
+    "position_unchanged_hours_max", "peak_recovery_hours_pnl",
+}  # fmt: skip
+# Shared as well, but a currency prefix on them is taken at its word (13.2).
+_SHARED_UNPREFIXED: frozenset[str] = frozenset(
+    {"total_wallet_exposure_max", "total_wallet_exposure_mean", "total_wallet_exposure_median",
+     "entry_initial_balance_pct_long", "entry_initial_balance_pct_short"}
+)  # fmt: skip
+# Every one exists as `_usd` and as `_btc`.
+CURRENCY_METRICS: frozenset[str] = _weighted(
+    "adg", "mdg", "sharpe_ratio", "sortino_ratio", "omega_ratio", "calmar_ratio", "sterling_ratio",
+    "equity_choppiness", "equity_jerkiness", "exponential_fit_error",
+) | {
+    "gain", "expected_shortfall_1pct", "drawdown_worst", "drawdown_worst_mean_1pct",
+    "equity_balance_diff_neg_max", "equity_balance_diff_neg_mean",
+    "equity_balance_diff_pos_max", "equity_balance_diff_pos_mean", "peak_recovery_hours_equity",
+} | {
+    f"{name}_per_exposure_{pside}" for name in ("adg", "adg_w", "mdg", "mdg_w", "gain") for pside in PSIDES
+}  # fmt: skip
+_APPENDED: frozenset[str] = frozenset({"loss_profit_ratio_long", "loss_profit_ratio_short", "pnl_ratio_long_short"})
+
+_MAXIMISED = ("adg", "mdg", "gain", "sharpe", "sortino", "omega", "calmar", "sterling",
+              "volume_pct_per_day_avg", "entry_initial_balance_pct_")  # fmt: skip
+# Exist, are minimised as objectives, but have no direction of their own.
+_UNDIRECTED = _APPENDED | {"peak_recovery_hours_pnl"}
+
+STATS = ("min", "max", "mean", "std")
+_PENALIZE_WORDS = {
+    **dict.fromkeys((">", "gt", "greater", "greater_than", "above"), "greater_than"),
+    **dict.fromkeys(("<", "lt", "lower", "less", "less_than", "below"), "less_than"),
+    **dict.fromkeys(("outside", "outside_range", "out_of_range"), "outside_range"),
+    **dict.fromkeys(("inside", "inside_range"), "inside_range"),
+    "auto": "auto",
+}
+_ALIASES = {
+    "metric": ("metric", "name"), "stat": ("stat", "field"),
+    "value": ("value", "threshold", "bound"), "range": ("range", "values", "bounds"),
+}  # fmt: skip
+# The words of old files; lower_bound means "penalised when greater", and the other way round (sic).
+_LEGACY_PREFIXES = {
+    "penalize_if_greater_than_": "greater_than", "penalize_if_lower_than_": "less_than",
+    "lower_bound_": "greater_than", "upper_bound_": "less_than",
+}  # fmt: skip
+
+Limit: TypeAlias = dict[str, Any]
+
+
+def canonical_metric(name: str) -> str:
+    """The name under which a metric stands in results: `adg` -> `adg_usd`, `btc_adg` -> `adg_btc` (13.2)."""
+    if name.endswith(("_usd", "_btc")):
+        return name
+    prefix, _, rest = name.partition("_")
+    if prefix in ("usd", "btc") and rest:
+        return rest if rest in SHARED_METRICS else f"{rest}_{prefix}"
+    return f"{name}_usd" if name in CURRENCY_METRICS else name
+
+
+def _base_name(metric: str) -> str:
+    return metric.removesuffix("_usd").removesuffix("_btc")
+
+
+def metric_exists(metric: str) -> bool:
+    """Is `metric` (canonical) a name that results have? Per-currency names need their suffix, shared ones have none."""
+    base = _base_name(metric)
+    if base != metric:
+        return base in CURRENCY_METRICS
+    return metric in SHARED_METRICS | _SHARED_UNPREFIXED | _APPENDED
+
+
+def metric_weight(metric: str) -> float | None:
+    """-1 for metrics to maximise, +1 to minimise, None for names without a listed direction."""
+    base = _base_name(metric)
+    if base in _UNDIRECTED or base not in SHARED_METRICS | _SHARED_UNPREFIXED | CURRENCY_METRICS:
+        return None
+    return -1.0 if base.startswith(_MAXIMISED) else 1.0
+
+
+def canonical_scoring(scoring: Any) -> list[str]:
+    """Objectives under their canonical names, in order, without repetitions."""
+    names = scoring.split(",") if isinstance(scoring, str) else scoring
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"optimize.scoring is {scoring!r}: it must be a list of metric names")
+    return list(dict.fromkeys(canonical_metric(name.strip()) for name in names if name.strip()))
+
+
+def canonical_limits(limits: Any) -> list[Limit]:
+    """Limits as a list of `{metric, penalize_if, value | range, [stat]}`. Raises ConfigError (13.3, 21)."""
+    if isinstance(limits, str):
+        text = limits.strip()
+        limits = parse_json(text, "optimize.limits") if text[:1] in ("[", "{") else _legacy_text(text)
+    if not limits and (limits is None or isinstance(limits, list | dict)):
+        return []
+    if isinstance(limits, dict):
+        limits = [limits] if "penalize_if" in limits else _legacy_dict(limits)
+    if not isinstance(limits, list):
+        raise ConfigError(f"Unsupported limits format: {type(limits).__name__}")
+    return [canonical_limit(entry) for entry in limits]
+
+
+def canonical_limit(entry: Any) -> Limit:
+    """One limit in its canonical form."""
+    if not isinstance(entry, dict):
+        raise ConfigError(f"Each limit entry must be a dict, got {type(entry).__name__}.")
+    fields = {field: _first_present(entry, names) for field, names in _ALIASES.items()}
+    if not isinstance(fields["metric"], str) or not fields["metric"].strip():
+        raise ConfigError("Limit entries must include a 'metric' field.")
+    metric = canonical_metric(fields["metric"].strip())
+    rule = _penalize_rule(entry)
+    limit: Limit = {"metric": metric, "penalize_if": rule}
+    if rule in ("outside_range", "inside_range"):
+        pair = fields["range"] if fields["range"] is not None else fields["value"]
+        limit["range"] = _range(pair, metric)
+    else:
+        limit["value"] = _limit_number(fields["value"], f"Limit for {metric} requires a numeric 'value'.")
+    if fields["stat"] is not None:
+        limit["stat"] = _stat(fields["stat"], metric)
+    return limit
+
+
+def _first_present(entry: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    return next((entry[name] for name in names if entry.get(name) is not None), None)
+
+
+def _penalize_rule(entry: Mapping[str, Any]) -> str:
+    word = entry.get("penalize_if")
+    if word is None:
+        raise ConfigError("limits entries must include 'penalize_if'.")
+    rule = _PENALIZE_WORDS.get(str(word).strip().lower())
+    if rule is None:
+        raise ConfigError(
+            f"Unsupported penalize_if value '{word}'. Use greater_than, less_than, outside_range, inside_range or auto."
+        )
+    return rule
+
+
+def _stat(stat: Any, metric: str) -> str:
+    name = str(stat).strip().lower()
+    if name not in STATS:
+        raise ConfigError(f"Unsupported stat '{stat}' for limit on {metric}. Use {', '.join(STATS)}.")
+    return name
+
+
+def _limit_number(value: Any, error: str) -> int | float:
+    """A number or a text of one; integral values come back as int."""
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(error)
+    return int(number) if number.is_integer() else number
+
+
+def _range(pair: Any, metric: str) -> list[int | float]:
+    error = f"Limit for {metric} requires a two-value 'range'."
+    if isinstance(pair, dict):
+        pair = [_first_present(pair, ("low", "min", "start")), _first_present(pair, ("high", "max", "end"))]
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise ConfigError(error)
+    return sorted(_limit_number(value, error) for value in pair)
+
+
+def _legacy_text(text: str) -> list[Config]:
+    """`--name value --name: value`: a dialect of old files."""
+    pieces = [piece.strip() for piece in text.replace(":", " ").split("--") if piece.strip()]
+    return [_legacy_limit(*_name_and_value(piece)) for piece in pieces]
+
+
+def _name_and_value(piece: str) -> tuple[str, str]:
+    words = piece.split()
+    if len(words) != 2:
+        raise ConfigError(f"Invalid limits format for token: {piece}; write --metric value")
+    return words[0], words[1]
+
+
+def _legacy_dict(limits: Mapping[str, Any]) -> list[Config]:
+    return [_legacy_limit(name, value) for name, value in limits.items()]
+
+
+def _legacy_limit(name: str, value: Any) -> Config:
+    number = _limit_number(value, f"Limit '{name}' must have a numeric value.")
+    for prefix, rule in _LEGACY_PREFIXES.items():
+        if name.startswith(prefix):
+            return {"metric": name.removeprefix(prefix), "penalize_if": rule, "value": number}
+    return {"metric": name, "penalize_if": "auto", "value": number}
+
+
+def resolved_limit(limit: Limit) -> Limit:
+    """A canonical limit with `auto` replaced by its direction. Raises ConfigError for names that no result has,
+    and for `auto` on a metric without direction (F17)."""
+    metric = limit["metric"]
+    if not metric_exists(metric):
+        raise ConfigError(f"optimize.limits names the metric '{metric}', which no result has; check the spelling")
+    if limit["penalize_if"] != "auto":
+        return limit
+    weight = metric_weight(metric)
+    if weight is None:
+        raise ConfigError(
+            f"optimize.limits: 'auto' on {metric}, which has no direction; write greater_than or less_than"
+        )
+    return {**limit, "penalize_if": "less_than" if weight < 0 else "greater_than"}
+
+
+def default_stat(penalize_if: str) -> str:
+    """The statistic a limit without `stat` compares outside of suites (13.3)."""
+    return {"greater_than": "max", "less_than": "min"}.get(penalize_if, "mean")
+
+
+def limit_violation(limit: Limit, value: float) -> float:
+    """How far a resolved limit is exceeded, times 1e6; 0 when it holds. A value that is not finite violates by 1."""
+    if not math.isfinite(value):
+        return 1.0
+    match limit["penalize_if"]:
+        case "greater_than":
+            excess = value - limit["value"]
+        case "less_than":
+            excess = limit["value"] - value
+        case "outside_range":
+            low, high = limit["range"]
+            excess = max(low - value, value - high)
+        case _:
+            low, high = limit["range"]
+            excess = min(value - low, high - value)
+    return max(0.0, float(excess)) * 1e6
