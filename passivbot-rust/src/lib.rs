@@ -1,5 +1,8 @@
 //! Passivbot's core: order planner, backtest engine and metrics. Rust decides, Python fetches, stores and shows.
 
+pub mod analysis;
+pub mod backtest;
+pub mod batch;
 pub mod closes;
 pub mod coin_selection;
 pub mod entries;

@@ -1,13 +1,28 @@
-//! The boundary to Python.
-use pyo3::exceptions::PyValueError;
+//! The boundary to Python: one short function for every exported name. No other file names PyO3.
+//!
+//! A function unpacks, releases the interpreter lock where work follows, calls the core and packs the answer.
+
+mod bundle;
+mod convert;
+mod failures;
+mod orders;
+mod risk;
+mod runs;
+mod scalars;
+
 use pyo3::prelude::*;
 
-#[pyfunction]
-fn calc_ideal_orders_orchestrator(py: Python<'_>, input_json: &str) -> PyResult<String> {
-    py.detach(|| crate::orchestrator::request::plan_json(input_json)).map_err(PyValueError::new_err)
-}
+/// Hash of the crate's sources, found by `core/rust_build.py` in the binary without importing it.
+#[used]
+static SOURCE_HASH_MARKER: &str = concat!("PASSIVBOT_SOURCE_HASH=", env!("PASSIVBOT_SOURCE_HASH"));
 
 #[pymodule]
 fn passivbot_rust(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_function(wrap_pyfunction!(calc_ideal_orders_orchestrator, m)?)
+    m.add("SOURCE_HASH", SOURCE_HASH_MARKER.split_once('=').map_or("", |(_, hash)| hash))?;
+    m.add("EngineError", m.py().get_type::<failures::EngineError>())?;
+    m.add_class::<bundle::HlcvsBundle>()?;
+    scalars::register(m)?;
+    orders::register(m)?;
+    risk::register(m)?;
+    runs::register(m)
 }

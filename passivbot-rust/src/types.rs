@@ -159,20 +159,16 @@ bot_params! {
     entry_trailing_threshold_we_weight,
     /// Span of the hourly log-range EMA, hours; 0 or less switches it off.
     entry_volatility_ema_span_hours,
-    /// Share of the most volatile coins that coin selection drops.
-    filter_volatility_drop_pct,
     /// Span of the 1-minute log-range EMA of coin selection, minutes.
     filter_volatility_ema_span,
-    /// Share of the least traded coins that coin selection drops.
-    filter_volume_drop_pct,
+    /// Share of the most volatile coins that coin selection drops.
+    filter_volatility_drop_pct,
     /// Span of the 1-minute quote-volume EMA of coin selection, minutes.
     filter_volume_ema_span,
-    /// Level of the per-side exposure enforcer as a share of the limit.
-    risk_twel_enforcer_threshold,
+    /// Share of the least traded coins that coin selection drops.
+    filter_volume_drop_pct,
     /// Headroom above the per-position limit; negative acts as 0.
     risk_we_excess_allowance_pct,
-    /// Level of the per-position exposure enforcer as a share of the effective limit.
-    risk_wel_enforcer_threshold,
     /// Exposure limit of the side, over balance.
     total_wallet_exposure_limit,
     /// Unstuck order size as a fraction of the effective exposure limit.
@@ -185,6 +181,10 @@ bot_params! {
     unstuck_threshold,
     /// Base exposure limit of the position, without allowance.
     wallet_exposure_limit,
+    /// Level of the per-position exposure enforcer as a share of the effective limit.
+    risk_wel_enforcer_threshold,
+    /// Level of the per-side exposure enforcer as a share of the limit.
+    risk_twel_enforcer_threshold,
 }
 
 impl BotParams {

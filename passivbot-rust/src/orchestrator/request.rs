@@ -282,17 +282,38 @@ impl From<&Warning> for WarningOut {
     }
 }
 
+/// Why a request got no answer: the text for the user and, beyond parsing, the planner's own error.
+#[derive(Clone, Debug)]
+pub struct PlanFailure {
+    /// Text with its prefix.
+    pub text: String,
+    /// `None` for malformed JSON.
+    pub error: Option<CoreError>,
+}
+
+impl From<CoreError> for PlanFailure {
+    fn from(error: CoreError) -> Self {
+        Self { text: format!("{PLAN_FAILED}{error}"), error: Some(error) }
+    }
+}
+
+impl From<serde_json::Error> for PlanFailure {
+    fn from(error: serde_json::Error) -> Self {
+        Self { text: format!("{PARSE_FAILED}{error}"), error: None }
+    }
+}
+
 /// Plans a request given as JSON and answers in JSON.
 ///
 /// # Errors
 /// The text of `orchestrator.md` 6, with its prefix.
-pub fn plan_json(text: &str) -> Result<String, String> {
-    let request: Request = serde_json::from_str(text).map_err(|e| format!("{PARSE_FAILED}{e}"))?;
+pub fn plan_json(text: &str) -> Result<String, PlanFailure> {
+    let request: Request = serde_json::from_str(text)?;
     let (input, sort_global) = request.into_input();
     let mut ws = Workspace::default();
-    let failed = |e: CoreError| format!("{PLAN_FAILED}{e}");
-    super::validate(&input).and_then(|()| check_markets(&input)).map_err(failed)?;
-    plan(&input, &mut ws).map_err(failed)?;
+    super::validate(&input)?;
+    check_markets(&input)?;
+    plan(&input, &mut ws)?;
     let orders = emit::assemble(&input, &mut ws, sort_global)
         .into_iter()
         .map(|o| OrderOut {
@@ -304,5 +325,5 @@ pub fn plan_json(text: &str) -> Result<String, String> {
         })
         .collect();
     let diagnostics = Diagnostics { warnings: ws.warnings.iter().map(WarningOut::from).collect() };
-    serde_json::to_string(&Response { orders, diagnostics }).map_err(|e| e.to_string())
+    Ok(serde_json::to_string(&Response { orders, diagnostics })?)
 }

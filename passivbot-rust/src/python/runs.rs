@@ -1,0 +1,242 @@
+//! Backtests from Python: one run, one coin, many candidates. The interpreter lock is free while the engine works;
+//! Ctrl-C and a cancel flag stop it.
+
+use super::bundle::HlcvsBundle;
+use super::convert::{self, Run};
+use super::failures::{bad_value, run_error};
+use crate::analysis::{Analysis, METRICS};
+use crate::backtest::{MINUTE_MS, RunOutput};
+use crate::batch::{Cube, metrics, run_batch, run_job};
+use crate::types::FillLog;
+use numpy::ndarray::{Array2, Axis};
+use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// Time between looks at Ctrl-C and the cancel flag.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Runs `work` without the interpreter lock; an interrupt or a non-zero `flag` sets `cancel`.
+fn interruptibly<T: Send>(
+    py: Python<'_>,
+    flag: Option<&PyReadonlyArray1<'_, u8>>,
+    work: impl FnOnce(&AtomicBool) -> T + Send,
+) -> PyResult<T> {
+    let cancel = AtomicBool::new(false);
+    let (done, mut result) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| done.send(work(&cancel)));
+        let mut interrupt = None;
+        loop {
+            let (received, receiver) = py.detach(move || (result.recv_timeout(POLL), result));
+            result = receiver;
+            match received {
+                Ok(value) => return interrupt.map_or(Ok(value), Err),
+                Err(RecvTimeoutError::Disconnected) => return Err(bad_value("the engine stopped without a result")),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Err(signal) = py.check_signals() {
+                interrupt = Some(signal);
+            }
+            let flagged = flag.is_some_and(|flag| flag.as_array().first().is_some_and(|v| *v != 0));
+            if interrupt.is_some() || flagged {
+                cancel.store(true, Ordering::Relaxed);
+            }
+        }
+    })
+}
+
+/// Fills as objects `[n, 18]` with Python ints, strings and floats (`backtest_engine.md` 14.1).
+fn fills_array<'py>(py: Python<'py>, log: &FillLog, run: &Run) -> PyResult<Bound<'py, PyArray2<Py<PyAny>>>> {
+    let names: Vec<Py<PyAny>> = run.names.iter().map(|name| PyString::new(py, name).into_any().unbind()).collect();
+    let mut cells: Vec<Py<PyAny>> = Vec::with_capacity(log.len() * 18);
+    let float = |x: f64| PyFloat::new(py, x).into_any().unbind();
+    let int = |x: i64| PyInt::new(py, x).into_any().unbind();
+    for i in 0..log.len() {
+        cells.push(int(i64::from(log.index[i])));
+        cells.push(int(run.job.run.first_timestamp_ms + MINUTE_MS * i64::from(log.index[i])));
+        cells.push(names[log.coin[i] as usize].clone_ref(py));
+        let before_type = [
+            &log.pnl,
+            &log.fee_paid,
+            &log.usd_total_balance,
+            &log.btc_cash_wallet,
+            &log.usd_cash_wallet,
+            &log.btc_price,
+            &log.qty,
+            &log.price,
+            &log.psize,
+            &log.pprice,
+        ];
+        cells.extend(before_type.iter().map(|column| float(column[i])));
+        cells.push(PyString::intern(py, log.order_type[i].name()).into_any().unbind());
+        let after_type = [&log.wallet_exposure, &log.twe_long, &log.twe_short, &log.twe_net];
+        cells.extend(after_type.iter().map(|column| float(column[i])));
+    }
+    let cells = Array2::from_shape_vec((log.len(), 18), cells).map_err(|e| bad_value(e.to_string()))?;
+    Ok(PyArray2::from_owned_object_array(py, cells))
+}
+
+/// Equity `[n, 3]`: ms, USD, BTC.
+fn equity_array<'py>(py: Python<'py>, output: &RunOutput, run: &Run) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let samples = &output.samples;
+    let n = samples.equity_usd.len();
+    let mut cells = Vec::with_capacity(n * 3);
+    for i in 0..n {
+        let ms = run.job.run.first_timestamp_ms + MINUTE_MS * (samples.first_row + i) as i64;
+        cells.extend([ms as f64, samples.equity_usd[i], samples.equity_btc[i]]);
+    }
+    let cells = Array2::from_shape_vec((n, 3), cells).map_err(|e| bad_value(e.to_string()))?;
+    Ok(cells.into_pyarray(py))
+}
+
+/// Metrics by name; None where a value is not finite.
+fn metrics_dict<'py>(py: Python<'py>, values: &[f64]) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (metric, value) in METRICS.iter().zip(values) {
+        dict.set_item(metric.name, value.is_finite().then_some(*value))?;
+    }
+    Ok(dict)
+}
+
+type FillsAndEquity<'py> = (Option<Bound<'py, PyArray2<Py<PyAny>>>>, Option<Bound<'py, PyArray2<f64>>>);
+type FullResult<'py> = (
+    Option<Bound<'py, PyArray2<Py<PyAny>>>>,
+    Option<Bound<'py, PyArray2<f64>>>,
+    Bound<'py, PyDict>,
+    Bound<'py, PyDict>,
+);
+
+fn execute<'py>(py: Python<'py>, run: &Run, cube: &Cube<'_>) -> PyResult<FullResult<'py>> {
+    let work = |cancel: &AtomicBool| {
+        run_job(&run.job, cube, cancel).map(|output| {
+            let analysis = metrics(&output);
+            (output, analysis)
+        })
+    };
+    let (output, analysis) = interruptibly(py, None, work)?.map_err(|e| run_error(py, &e))?;
+    let (fills, equities): FillsAndEquity<'py> = if run.metrics_only {
+        (None, None)
+    } else {
+        (Some(fills_array(py, &output.fills, run)?), Some(equity_array(py, &output, run)?))
+    };
+    Ok((fills, equities, metrics_dict(py, &analysis.usd)?, metrics_dict(py, &analysis.btc)?))
+}
+
+fn check_lengths(rows: usize, prices: usize) -> PyResult<()> {
+    if rows == prices { Ok(()) } else { Err(bad_value(format!("btc_usd has {prices} rows, hlcvs {rows}"))) }
+}
+
+#[pyfunction]
+fn run_backtest<'py>(
+    py: Python<'py>,
+    hlcvs: PyReadonlyArray3<'py, f64>,
+    btc_usd: PyReadonlyArray1<'py, f64>,
+    bot_params: &Bound<'py, PyAny>,
+    exchange_params_list: &Bound<'py, PyAny>,
+    backtest_params_dict: &Bound<'py, PyAny>,
+) -> PyResult<FullResult<'py>> {
+    let cube = Cube { hlcvs: hlcvs.as_array(), btc_usd: btc_usd.as_array() };
+    let (rows, columns, fields) = cube.hlcvs.dim();
+    check_lengths(rows, cube.btc_usd.len())?;
+    if fields != 4 {
+        return Err(bad_value(format!("hlcvs must have 4 fields a candle, got {fields}")));
+    }
+    let run = convert::run(bot_params, exchange_params_list, backtest_params_dict, 0..rows, columns)?;
+    execute(py, &run, &cube)
+}
+
+#[pyfunction]
+fn backtest_multi_coin<'py>(
+    py: Python<'py>,
+    bundle: &HlcvsBundle,
+    bot_params: &Bound<'py, PyAny>,
+    exchange_params_list: &Bound<'py, PyAny>,
+    backtest_params_dict: &Bound<'py, PyAny>,
+) -> PyResult<FullResult<'py>> {
+    let (hlcvs, btc_usd) = (bundle.hlcvs.bind(py).try_readonly()?, bundle.btc_usd.bind(py).try_readonly()?);
+    run_backtest(py, hlcvs, btc_usd, bot_params, exchange_params_list, backtest_params_dict)
+}
+
+#[pyfunction]
+fn backtest_single_coin<'py>(
+    py: Python<'py>,
+    hlcv: PyReadonlyArray2<'py, f64>,
+    btc_usd: PyReadonlyArray1<'py, f64>,
+    bot_params: &Bound<'py, PyAny>,
+    exchange_params: &Bound<'py, PyAny>,
+    backtest_params_dict: &Bound<'py, PyAny>,
+) -> PyResult<FullResult<'py>> {
+    let cube = Cube { hlcvs: hlcv.as_array().insert_axis(Axis(1)), btc_usd: btc_usd.as_array() };
+    let (rows, _, fields) = cube.hlcvs.dim();
+    check_lengths(rows, cube.btc_usd.len())?;
+    if fields != 4 {
+        return Err(bad_value(format!("hlcv must have 4 fields a candle, got {fields}")));
+    }
+    let (bot, exchange) = (PyList::new(py, [bot_params])?, PyList::new(py, [exchange_params])?);
+    let run = convert::run(bot.as_any(), exchange.as_any(), backtest_params_dict, 0..rows, 1)?;
+    execute(py, &run, &cube)
+}
+
+/// Metrics `[specs, 106]`: USD, then BTC; NaN where a value is not finite.
+fn batch_values(results: &[Option<Analysis>]) -> Array2<f64> {
+    let finite = |x: &f64| if x.is_finite() { *x } else { f64::NAN };
+    let row = |result: &Option<Analysis>| match result {
+        Some(a) => a.usd.iter().chain(&a.btc).map(finite).collect(),
+        None => vec![f64::NAN; 2 * METRICS.len()],
+    };
+    let cells: Vec<f64> = results.iter().flat_map(row).collect();
+    Array2::from_shape_vec((results.len(), 2 * METRICS.len()), cells).unwrap_or_default()
+}
+
+#[pyfunction]
+#[pyo3(signature = (bundle, specs, n_threads=0, cancel=None))]
+fn backtest_batch<'py>(
+    py: Python<'py>,
+    bundle: &HlcvsBundle,
+    specs: Vec<Bound<'py, PyAny>>,
+    n_threads: usize,
+    cancel: Option<PyReadonlyArray1<'py, u8>>,
+) -> PyResult<(Bound<'py, PyArray2<f64>>, Vec<Option<String>>)> {
+    let (hlcvs, btc_usd) = (bundle.hlcvs.bind(py).try_readonly()?, bundle.btc_usd.bind(py).try_readonly()?);
+    let cube = Cube { hlcvs: hlcvs.as_array(), btc_usd: btc_usd.as_array() };
+    let (rows, columns, _) = cube.hlcvs.dim();
+    let mut errors: Vec<Option<String>> = Vec::with_capacity(specs.len());
+    let mut jobs = Vec::new();
+    for spec in &specs {
+        match convert::batch_spec(spec, rows, columns) {
+            Ok(run) => {
+                jobs.push(run.job);
+                errors.push(None);
+            }
+            Err(e) => errors.push(Some(e.value(py).to_string())),
+        }
+    }
+    let finished = interruptibly(py, cancel.as_ref(), |stop| run_batch(&jobs, &cube, n_threads, stop))?;
+    let mut finished = finished.map_err(|e| bad_value(e.to_string()))?.into_iter();
+    let mut results = Vec::with_capacity(specs.len());
+    for error in errors.iter_mut() {
+        let result = if error.is_none() { finished.next() } else { None };
+        results.push(match result {
+            Some(Ok(analysis)) => Some(analysis),
+            Some(Err(e)) => {
+                *error = Some(e.to_string());
+                None
+            }
+            None => None,
+        });
+    }
+    Ok((batch_values(&results).into_pyarray(py), errors))
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(run_backtest, m)?)?;
+    m.add_function(wrap_pyfunction!(backtest_single_coin, m)?)?;
+    m.add_function(wrap_pyfunction!(backtest_batch, m)?)?;
+    let multi = wrap_pyfunction!(backtest_multi_coin, m)?;
+    m.add("backtest_multi_coin", &multi)?;
+    m.add("run_backtest_bundle", &multi)
+}
