@@ -258,3 +258,76 @@ pub fn entry_initial_balance_pct(params: &BotParams, n_eff: usize) -> f64 {
 
 #[cfg(test)]
 mod reference;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_weighted_metric_has_a_plain_one_of_the_same_kind() {
+        for metric in METRICS.iter().filter(|m| m.weighted) {
+            let plain = METRICS.iter().find(|m| Some(m.name) == metric.name.strip_suffix("_w")).unwrap();
+            assert_eq!(
+                (plain.denominated, plain.direction, plain.unit),
+                (metric.denominated, metric.direction, metric.unit)
+            );
+        }
+        assert_eq!(METRICS.iter().filter(|m| m.weighted).count(), 17);
+        assert_eq!(METRICS.iter().filter(|m| m.denominated).count(), 29);
+    }
+
+    #[test]
+    fn indices_name_their_rows() {
+        let rows = [
+            (Id::Adg, "adg"),
+            (Id::Choppiness, "equity_choppiness"),
+            (Id::ExponentialFitErrorW, "exponential_fit_error_w"),
+            (Id::UnchangedMax, "position_unchanged_hours_max"),
+            (Id::VolumePerDayW, "volume_pct_per_day_avg_w"),
+            (Id::InitialEntryShort, "entry_initial_balance_pct_short"),
+        ];
+        for (id, name) in rows {
+            assert_eq!(METRICS[id as usize].name, name);
+        }
+    }
+
+    #[test]
+    fn a_run_with_one_fill_has_the_defaults() {
+        let fills =
+            FillLog { index: vec![3], coin: vec![0], order_type: vec![crate::types::OrderType::EMPTY], ..one_fill() };
+        let samples = Samples { equity_usd: vec![1.0, 2.0], twe_net: vec![0.5; 2], ..Samples::default() };
+        let entry_initial_balance_pct = PerSide { long: 0.1, short: 0.2 };
+        let input = AnalysisInput { fills: &fills, samples: &samples, collateral: false, entry_initial_balance_pct };
+        let of = |name: &str| analyse(&input).usd[METRICS.iter().position(|m| m.name == name).unwrap()];
+        assert_eq!([of("drawdown_worst"), of("loss_profit_ratio"), of("equity_jerkiness_w")], [1.0; 3]);
+        assert_eq!([of("adg"), of("total_wallet_exposure_max"), of("positions_held_per_day")], [0.0; 3]);
+        assert_eq!([of("entry_initial_balance_pct_long"), of("entry_initial_balance_pct_short")], [0.1, 0.2]);
+    }
+
+    fn one_fill() -> FillLog {
+        let one = vec![1.0];
+        FillLog {
+            pnl: one.clone(),
+            fee_paid: one.clone(),
+            usd_total_balance: one.clone(),
+            qty: one.clone(),
+            price: one.clone(),
+            psize: one.clone(),
+            twe_net: one,
+            ..FillLog::default()
+        }
+    }
+
+    #[test]
+    fn first_orders_share_the_limit() {
+        let params = BotParams {
+            total_wallet_exposure_limit: 1.0,
+            entry_initial_qty_pct: 0.1,
+            risk_we_excess_allowance_pct: 0.1,
+            ..BotParams::default()
+        };
+        assert_eq!(entry_initial_balance_pct(&params, 1), 0.110_000_000_000_000_01);
+        assert_eq!(entry_initial_balance_pct(&params, 0), 0.0);
+        assert_eq!(entry_initial_balance_pct(&BotParams { risk_we_excess_allowance_pct: -1.0, ..params }, 2), 0.05);
+    }
+}

@@ -144,3 +144,37 @@ fn drawdowns(values: &[f64]) -> Vec<f64> {
 pub fn first_peak(first: f64) -> f64 {
     if first.abs() < TINY { TINY } else { first }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_days_of_ten_percent() {
+        let days = vec![100.0, 110.0, 121.0];
+        let daily = Daily { last: days.clone(), min: days };
+        let growth = daily.growth();
+        assert_eq!(growth.gain, 1.13);
+        assert_eq!(growth.per_day, 0.041_580_437_306_558_915);
+        let ratios = daily.ratios(growth.per_day);
+        assert!((ratios.median_change - 0.1).abs() < 1e-15);
+        assert_eq!((ratios.sortino, ratios.omega), (0.0, f64::INFINITY));
+        assert_eq!(daily.jerkiness(), 0.009_063_444_108_761_33);
+        assert_eq!(daily.choppiness(), 1.0);
+        assert!(daily.exponential_fit_error() < 1e-25);
+    }
+
+    #[test]
+    fn growth_from_or_to_nothing() {
+        let gain = |last: &[f64]| Daily { last: last.to_vec(), min: vec![] }.growth().gain;
+        assert_eq!([gain(&[]), gain(&[5.0])], [0.0, 0.0]);
+        assert_eq!(gain(&[0.0, 1.0]), f64::INFINITY);
+        assert_eq!(gain(&[1.0, -1.0]), -1.0);
+    }
+
+    #[test]
+    fn drawdowns_follow_the_peak() {
+        assert_eq!(drawdowns(&[100.0, 110.0, 99.0, 121.0, 60.5]), [0.0, 0.0, -0.1, 0.0, -0.5]);
+        assert_eq!(drawdowns(&[0.0, -1e-12]), [-1.0, -2.0]);
+    }
+}

@@ -217,3 +217,34 @@ impl Excess {
         if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recovery_is_the_time_between_two_highs() {
+        assert_eq!(Equity::new(&[1.0, 2.0, 1.0, 1.0, 2.0, 3.0, 1.0]).peak_recovery(), 3);
+        assert_eq!(Equity::new(&[0.0, 0.0, 0.0, 5.0, 4.0, 5.0, 4.0]).peak_recovery(), 2);
+        let slump: Vec<f64> = (0..200).map(|i| if i == 3 || i == 190 { 2.0 } else { 1.0 }).collect();
+        assert_eq!(Equity::new(&slump).peak_recovery(), 187);
+    }
+
+    #[test]
+    fn drawdown_starts_at_the_tail() {
+        let values = [100.0, 110.0, 99.0, 121.0, 60.5];
+        assert_eq!(Equity::new(&values).worst_drawdown(0), 0.5);
+        let fall: Vec<f64> = (0..100).map(|i| 200.0 - f64::from(i)).collect();
+        assert_eq!(Equity::new(&fall).worst_drawdown(0), 99.0 / 200.0);
+        assert_eq!(Equity::new(&fall).worst_drawdown(50), 49.0 / 150.0);
+        assert_eq!(Equity::new(&fall).worst_drawdown(100), 0.0);
+    }
+
+    #[test]
+    fn days_begin_with_the_tail() {
+        let values: Vec<f64> = (0..4000).map(f64::from).collect();
+        let daily = Equity::new(&values).daily(100);
+        assert_eq!(daily.last, [1539.0, 2979.0, 3999.0]);
+        assert_eq!(daily.min, [100.0, 1540.0, 2980.0]);
+    }
+}

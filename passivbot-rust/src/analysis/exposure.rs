@@ -42,10 +42,10 @@ struct Run {
 
 /// Without BTC collateral exposure changes at fills only: then there are few runs, and sorting them is quick.
 fn runs(values: &[f64]) -> Option<Vec<Run>> {
-    let limit = values.len() / 16 + 1;
-    let runs = values.chunk_by(|a, b| a == b).map(|run| Run { value: run[0], count: run.len() });
-    let runs: Vec<Run> = runs.take(limit).collect();
-    (runs.len() < limit || runs.len() == 1).then_some(runs)
+    let few = values.len() / 16 + 1;
+    let mut chunks = values.chunk_by(|a, b| a == b).map(|run| Run { value: run[0], count: run.len() });
+    let runs = chunks.by_ref().take(few).collect();
+    chunks.next().is_none().then_some(runs)
 }
 
 /// Median of `n` values from their sorted runs.
