@@ -3,7 +3,7 @@
 use crate::analysis::{Analysis, AnalysisInput, analyse, entry_initial_balance_pct};
 use crate::backtest::{CoinSpec, RunError, RunOutput, RunParams, dataset, run};
 use crate::types::PerSide;
-use numpy::ndarray::{ArrayView1, ArrayView3, Axis, Slice};
+use ndarray::{ArrayView1, ArrayView3, Axis, Slice};
 use rayon::prelude::*;
 use std::sync::atomic::AtomicBool;
 
@@ -60,19 +60,22 @@ pub fn metrics(output: &RunOutput) -> Analysis {
     })
 }
 
-/// Runs every job on `threads` threads (0: one a core), in the order of the jobs.
+/// Runs every job on `threads` threads (0: one a core); results stand in the order of the jobs.
 ///
-/// A failing job does not stop the others. `cancel` stops all of them.
+/// A job that could not be read, and one that fails, becomes its error text; the others go on. `cancel` stops all.
 ///
 /// # Errors
 /// The threads cannot be started.
 pub fn run_batch(
-    jobs: &[Job],
+    jobs: &[Result<Job, String>],
     cube: &Cube<'_>,
     threads: usize,
     cancel: &AtomicBool,
-) -> Result<Vec<Result<Analysis, RunError>>, rayon::ThreadPoolBuildError> {
+) -> Result<Vec<Result<Analysis, String>>, rayon::ThreadPoolBuildError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let one = |job: &Job| run_job(job, cube, cancel).map(|output| metrics(&output));
+    let one = |job: &Result<Job, String>| {
+        let output = run_job(job.as_ref().map_err(Clone::clone)?, cube, cancel).map_err(|e| e.to_string())?;
+        Ok(metrics(&output))
+    };
     Ok(pool.install(|| jobs.par_iter().with_max_len(1).map(one).collect()))
 }

@@ -15,4 +15,5 @@ pub mod side;
 pub mod trailing;
 pub mod types;
 
+#[cfg(feature = "python")]
 mod python;

@@ -1,6 +1,8 @@
-//! The boundary to Python: one short function for every exported name. No other file names PyO3.
+//! The boundary to Python: one short function for every exported name. No other file names `PyO3`.
 //!
 //! A function unpacks, releases the interpreter lock where work follows, calls the core and packs the answer.
+
+#![allow(clippy::needless_pass_by_value, reason = "`PyO3` hands arguments over by value")]
 
 mod bundle;
 mod convert;

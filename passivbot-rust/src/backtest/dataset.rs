@@ -1,7 +1,7 @@
 //! Candles as the engine reads them, and the rows in which each coin is valid and tradable (`backtest_engine.md` 3.1).
 
 use super::CoinSpec;
-use numpy::ndarray::ArrayView3;
+use ndarray::ArrayView3;
 
 /// High, low, close, volume of one coin and minute.
 #[derive(Clone, Copy, Debug)]

@@ -146,7 +146,7 @@ impl CoinEmas {
     }
 
     #[inline]
-    fn absorb(&mut self, c: Candle, needs: &PerSide<Needs>) {
+    fn absorb(&mut self, c: Candle, needs: PerSide<Needs>) {
         for lane in 0..LANES {
             self.values[lane] = self.new_weights[lane] * c.close + self.old_weights[lane] * self.values[lane];
         }
@@ -215,7 +215,7 @@ impl Indicators {
             if range.valid(row) {
                 let candle = candles.at(row, coin.column);
                 if candle.has_prices() {
-                    emas.absorb(candle, &self.needs);
+                    emas.absorb(candle, self.needs);
                 }
             }
         }

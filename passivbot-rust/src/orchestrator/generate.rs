@@ -31,7 +31,7 @@ fn would_fill(order: &Order, low: f64, high: f64) -> bool {
 }
 
 /// Collects the single next order or the whole ladder (11.5), without empty or non-finite orders.
-fn expand<S: Side>(
+fn expand(
     expansion: &Expansion,
     hinted: impl Fn(&Expansion) -> bool,
     orders: &mut Vec<Order>,
@@ -100,7 +100,7 @@ pub fn side_orders<S: Side>(input: &PlanInput, idx: usize, ws: &mut Workspace) -
             volatility,
         };
         let touch = S::touch_in(symbol.order_book);
-        expand::<S>(
+        expand(
             &symbol.expansion,
             |e| matches!(e, Expansion::Hints { entries, .. } if *S::of(entries)),
             &mut orders.entries,
@@ -116,7 +116,7 @@ pub fn side_orders<S: Side>(input: &PlanInput, idx: usize, ws: &mut Workspace) -
             balance: input.balance,
             touch_out: <S::Opposite as Side>::touch_in(symbol.order_book),
         };
-        expand::<S>(
+        expand(
             &symbol.expansion,
             |e| matches!(e, Expansion::Hints { closes, .. } if *S::of(closes)),
             &mut orders.closes,

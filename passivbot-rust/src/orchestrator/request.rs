@@ -1,5 +1,7 @@
 //! The planner's request and response as JSON (`orchestrator.md` 3-6).
 
+#![allow(clippy::struct_field_names, reason = "the field names are the names in the JSON")]
+
 use super::input::{Expansion, Mode, PlanInput, SideGlobals, SideInput, SymbolInput, Warning, WarningKind};
 use super::{Workspace, emit, plan};
 use crate::errors::{CoreError, ErrorKind};

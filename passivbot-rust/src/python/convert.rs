@@ -139,7 +139,7 @@ fn exchange_params(node: &Node<'_>) -> PyResult<ExchangeParams> {
 
 fn mode(node: &Node<'_>, pside: Pside) -> PyResult<Option<Mode>> {
     let Some(value) = node.raw(pside.name())?.filter(|v| !v.is_none()) else { return Ok(None) };
-    let text = value.cast::<PyString>().ok().map(|s| s.to_string()).unwrap_or_default();
+    let text = value.cast::<PyString>().ok().map(ToString::to_string).unwrap_or_default();
     Ok(Some(match text.as_str() {
         "normal" => Mode::Normal,
         "graceful_stop" => Mode::GracefulStop,

@@ -180,17 +180,17 @@ fn numbered(orders: &[Order]) -> Vec<NumberedOrder> {
     orders.iter().map(|o| (o.qty, o.price, o.order_type.id())).collect()
 }
 
-/// Declares the four generators of a side with its argument names in the signature text.
+/// Declares the four generators of a side; the texts are the signatures that `help()` shows.
 macro_rules! generators {
-    ($side:ty, $next_entry:ident, $entries:ident, $next_close:ident, $closes:ident) => {
+    ($side:ty, $entry_text:literal, $next_entry:ident, $entries:ident, $close_text:literal, $next_close:ident, $closes:ident) => {
         #[pyfunction]
-        #[pyo3(signature = (*args, **kwargs))]
+        #[pyo3(signature = (*args, **kwargs), text_signature = $entry_text)]
         fn $next_entry(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<NamedOrder> {
             with_entry::<$side, _>(args, kwargs, |inputs, position, touch| named(inputs.next::<$side>(position, touch)))
         }
 
         #[pyfunction]
-        #[pyo3(signature = (*args, **kwargs))]
+        #[pyo3(signature = (*args, **kwargs), text_signature = $entry_text)]
         fn $entries(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<NumberedOrder>> {
             with_entry::<$side, _>(args, kwargs, |inputs, position, touch| {
                 let mut orders = Vec::new();
@@ -200,13 +200,13 @@ macro_rules! generators {
         }
 
         #[pyfunction]
-        #[pyo3(signature = (*args, **kwargs))]
+        #[pyo3(signature = (*args, **kwargs), text_signature = $close_text)]
         fn $next_close(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<NamedOrder> {
             with_close::<$side, _>(args, kwargs, |inputs, position| named(inputs.next::<$side>(position)))
         }
 
         #[pyfunction]
-        #[pyo3(signature = (*args, **kwargs))]
+        #[pyo3(signature = (*args, **kwargs), text_signature = $close_text)]
         fn $closes(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<NumberedOrder>> {
             with_close::<$side, _>(args, kwargs, |inputs, position| {
                 let mut orders = Vec::new();
@@ -217,8 +217,48 @@ macro_rules! generators {
     };
 }
 
-generators!(Long, calc_next_entry_long_py, calc_entries_long_py, calc_next_close_long_py, calc_closes_long_py);
-generators!(Short, calc_next_entry_short_py, calc_entries_short_py, calc_next_close_short_py, calc_closes_short_py);
+generators!(
+    Long,
+    "(qty_step, price_step, min_qty, min_cost, c_mult, entry_grid_double_down_factor, \
+     entry_grid_spacing_volatility_weight, entry_grid_spacing_we_weight, entry_grid_spacing_pct, \
+     entry_initial_ema_dist, entry_initial_qty_pct, entry_trailing_double_down_factor, \
+     entry_trailing_grid_ratio, entry_trailing_retracement_pct, entry_trailing_retracement_we_weight, \
+     entry_trailing_retracement_volatility_weight, entry_trailing_threshold_pct, \
+     entry_trailing_threshold_we_weight, entry_trailing_threshold_volatility_weight, \
+     wallet_exposure_limit, risk_we_excess_allowance_pct, balance, position_size, position_price, \
+     min_since_open, max_since_min, max_since_open, min_since_max, ema_bands_lower, \
+     entry_volatility_logrange_ema_1h, order_book_bid)",
+    calc_next_entry_long_py,
+    calc_entries_long_py,
+    "(qty_step, price_step, min_qty, min_cost, c_mult, close_grid_markup_end, close_grid_markup_start, \
+     close_grid_qty_pct, close_trailing_grid_ratio, close_trailing_qty_pct, \
+     close_trailing_retracement_pct, close_trailing_threshold_pct, wallet_exposure_limit, \
+     risk_we_excess_allowance_pct, risk_wel_enforcer_threshold, balance, position_size, position_price, \
+     min_since_open, max_since_min, max_since_open, min_since_max, order_book_ask)",
+    calc_next_close_long_py,
+    calc_closes_long_py
+);
+generators!(
+    Short,
+    "(qty_step, price_step, min_qty, min_cost, c_mult, entry_grid_double_down_factor, \
+     entry_grid_spacing_volatility_weight, entry_grid_spacing_we_weight, entry_grid_spacing_pct, \
+     entry_initial_ema_dist, entry_initial_qty_pct, entry_trailing_double_down_factor, \
+     entry_trailing_grid_ratio, entry_trailing_retracement_pct, entry_trailing_retracement_we_weight, \
+     entry_trailing_retracement_volatility_weight, entry_trailing_threshold_pct, \
+     entry_trailing_threshold_we_weight, entry_trailing_threshold_volatility_weight, \
+     wallet_exposure_limit, risk_we_excess_allowance_pct, balance, position_size, position_price, \
+     min_since_open, max_since_min, max_since_open, min_since_max, ema_bands_upper, \
+     entry_volatility_logrange_ema_1h, order_book_ask)",
+    calc_next_entry_short_py,
+    calc_entries_short_py,
+    "(qty_step, price_step, min_qty, min_cost, c_mult, close_grid_markup_end, close_grid_markup_start, \
+     close_grid_qty_pct, close_trailing_grid_ratio, close_trailing_qty_pct, \
+     close_trailing_retracement_pct, close_trailing_threshold_pct, wallet_exposure_limit, \
+     risk_we_excess_allowance_pct, risk_wel_enforcer_threshold, balance, position_size, position_price, \
+     min_since_open, max_since_min, max_since_open, min_since_max, order_book_bid)",
+    calc_next_close_short_py,
+    calc_closes_short_py
+);
 
 #[pyfunction]
 fn calc_ideal_orders_orchestrator(py: Python<'_>, input_json: &str) -> PyResult<String> {

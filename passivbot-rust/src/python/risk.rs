@@ -12,6 +12,9 @@ use pyo3::prelude::*;
 /// (coin index, quantity, price, order-type id)
 type IndexedOrder = (usize, f64, f64, u16);
 
+/// (coin index, pside 0 or 1, quantity, price, order-type id)
+type UnstuckOrder = (usize, u8, f64, f64, u16);
+
 /// A dict-like object with a name for its error messages.
 struct Fields<'a, 'py> {
     what: &'a str,
@@ -69,7 +72,7 @@ fn calc_unstucking_close_py(
     allowance_long: f64,
     allowance_short: f64,
     positions: Vec<Bound<'_, PyAny>>,
-) -> PyResult<Option<(usize, u8, f64, f64, u16)>> {
+) -> PyResult<Option<UnstuckOrder>> {
     let positions = positions.iter().map(unstuck_position).collect::<PyResult<Vec<_>>>()?;
     let allowances = PerSide { long: allowance_long, short: allowance_short };
     Ok(unstuck_close(balance, &allowances, &positions, &mut Vec::new()).map(|(at, order)| {

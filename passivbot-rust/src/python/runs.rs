@@ -8,7 +8,7 @@ use crate::analysis::{Analysis, METRICS};
 use crate::backtest::{MINUTE_MS, RunOutput};
 use crate::batch::{Cube, metrics, run_batch, run_job};
 use crate::types::FillLog;
-use numpy::ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString};
@@ -181,16 +181,20 @@ fn backtest_single_coin<'py>(
     execute(py, &run, &cube)
 }
 
-/// Metrics `[specs, 106]`: USD, then BTC; NaN where a value is not finite.
-fn batch_values(results: &[Option<Analysis>]) -> Array2<f64> {
-    let finite = |x: &f64| if x.is_finite() { *x } else { f64::NAN };
-    let row = |result: &Option<Analysis>| match result {
-        Some(a) => a.usd.iter().chain(&a.btc).map(finite).collect(),
-        None => vec![f64::NAN; 2 * METRICS.len()],
-    };
-    let cells: Vec<f64> = results.iter().flat_map(row).collect();
-    Array2::from_shape_vec((results.len(), 2 * METRICS.len()), cells).unwrap_or_default()
+/// Metrics `[specs, 106]`: USD, then BTC; NaN where a value is not finite or the run failed.
+fn batch_values(results: &[Result<Analysis, String>]) -> Array2<f64> {
+    let mut values = Array2::from_elem((results.len(), 2 * METRICS.len()), f64::NAN);
+    for (mut row, result) in values.rows_mut().into_iter().zip(results) {
+        let metrics = result.iter().flat_map(|a| a.usd.iter().chain(&a.btc));
+        for (cell, value) in row.iter_mut().zip(metrics).filter(|(_, value)| value.is_finite()) {
+            *cell = *value;
+        }
+    }
+    values
 }
+
+/// Values and, for each spec, None or the error text.
+type BatchResult<'py> = (Bound<'py, PyArray2<f64>>, Vec<Option<String>>);
 
 #[pyfunction]
 #[pyo3(signature = (bundle, specs, n_threads=0, cancel=None))]
@@ -200,36 +204,16 @@ fn backtest_batch<'py>(
     specs: Vec<Bound<'py, PyAny>>,
     n_threads: usize,
     cancel: Option<PyReadonlyArray1<'py, u8>>,
-) -> PyResult<(Bound<'py, PyArray2<f64>>, Vec<Option<String>>)> {
+) -> PyResult<BatchResult<'py>> {
     let (hlcvs, btc_usd) = (bundle.hlcvs.bind(py).try_readonly()?, bundle.btc_usd.bind(py).try_readonly()?);
     let cube = Cube { hlcvs: hlcvs.as_array(), btc_usd: btc_usd.as_array() };
     let (rows, columns, _) = cube.hlcvs.dim();
-    let mut errors: Vec<Option<String>> = Vec::with_capacity(specs.len());
-    let mut jobs = Vec::new();
-    for spec in &specs {
-        match convert::batch_spec(spec, rows, columns) {
-            Ok(run) => {
-                jobs.push(run.job);
-                errors.push(None);
-            }
-            Err(e) => errors.push(Some(e.value(py).to_string())),
-        }
-    }
-    let finished = interruptibly(py, cancel.as_ref(), |stop| run_batch(&jobs, &cube, n_threads, stop))?;
-    let mut finished = finished.map_err(|e| bad_value(e.to_string()))?.into_iter();
-    let mut results = Vec::with_capacity(specs.len());
-    for error in errors.iter_mut() {
-        let result = if error.is_none() { finished.next() } else { None };
-        results.push(match result {
-            Some(Ok(analysis)) => Some(analysis),
-            Some(Err(e)) => {
-                *error = Some(e.to_string());
-                None
-            }
-            None => None,
-        });
-    }
-    Ok((batch_values(&results).into_pyarray(py), errors))
+    let read = |spec| convert::batch_spec(spec, rows, columns).map(|run| run.job);
+    let jobs: Vec<_> = specs.iter().map(|spec| read(spec).map_err(|e| e.value(py).to_string())).collect();
+    let results = interruptibly(py, cancel.as_ref(), |stop| run_batch(&jobs, &cube, n_threads, stop))?;
+    let results = results.map_err(|e| bad_value(e.to_string()))?;
+    let values = batch_values(&results).into_pyarray(py);
+    Ok((values, results.into_iter().map(Result::err).collect()))
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

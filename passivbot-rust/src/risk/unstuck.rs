@@ -54,7 +54,8 @@ fn trigger<S: Side>(p: &UnstuckPosition) -> f64 {
 
 fn is_stuck<S: Side>(p: &UnstuckPosition, balance: f64) -> bool {
     let (size, price) = (p.position.size, p.position.price);
-    if !usable(price) || size.abs() <= EPS || !(p.threshold >= 0.0) || !usable(p.current_price) {
+    let has_threshold = p.threshold >= 0.0;
+    if !usable(price) || size.abs() <= EPS || !has_threshold || !usable(p.current_price) {
         return false;
     }
     if p.allowed_limit > 0.0 {
