@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
+
+from core.clock import MINUTE_MS
 
 # Where a row came from; FILLED marks the zero candles of gap filling, which are never stored.
 UNKNOWN, REST, ARCHIVE, ARCHIVE_FILL, IMPORT, FILLED = 0, 1, 2, 3, 4, 255
@@ -15,3 +19,12 @@ PRICE_FIELDS = ("o", "h", "l", "c")
 VALUE_FIELDS = (*PRICE_FIELDS, "bv")
 
 Candles = npt.NDArray[np.void]  # a structured array of CANDLE_DTYPE, ascending by `ts`
+
+_UNITS_MS = {"s": 1000, "m": MINUTE_MS, "h": 60 * MINUTE_MS, "d": 24 * 60 * MINUTE_MS}
+
+
+def timeframe_ms(timeframe: str) -> int:
+    """Milliseconds of `<n><s|m|h|d>`, whole minutes, at least one; anything else means one minute."""
+    match = re.fullmatch(r"\s*(\d+)([smhd])\s*", timeframe.lower())
+    ms = int(match[1]) * _UNITS_MS[match[2]] if match else 0
+    return max(ms // MINUTE_MS, 1) * MINUTE_MS

@@ -1,0 +1,282 @@
+"""The candle store: Parquet months and days on disk, shared by all programs (`candles.md` 17).
+
+    {cache}/ohlcv/{exchange}/{timeframe}/{symbol_dir}/2023-11.parquet     a month that is over for 72 hours
+                                                      2026-11-20.parquet  a day of the current or just-ended month
+                                                      meta.json  .lock  quarantine/
+
+Readers take no lock; writers hold the symbol's. Only real rows are stored: a minute that is absent is a gap.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from candles.fill import sort_candles
+from candles.locks import candle_lock
+from candles.meta import META_NAME, SymbolMeta, read_meta, write_meta
+from candles.parquet import DamagedFileError, FileIdentity, read_file, write_file
+from core import paths
+from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock
+from core.dates import ts_to_date
+from core.errors import StoreError
+from markets.candle import ARCHIVE, ARCHIVE_FILL, CANDLE_DTYPE, VALUE_FIELDS, Candles, timeframe_ms
+from markets.symbols import short_exchange
+
+logger = logging.getLogger(__name__)
+
+MONTH_CLOSES_AFTER_MS = 72 * HOUR_MS
+READ_THREADS = 4
+LIST_TRIES = 3
+ORPHAN_AGE_MS = HOUR_MS
+
+_FILE_NAME = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?\.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """Rows that were not there before, and rows that took the place of different ones."""
+
+    added: int = 0
+    replaced: int = 0
+
+    def __add__(self, other: WriteResult) -> WriteResult:
+        return WriteResult(self.added + other.added, self.replaced + other.replaced)
+
+
+def symbol_dir_name(symbol: str) -> str:
+    """`BTC/USDT:USDT` -> `BTC_USDT_USDT`, on every system."""
+    return re.sub(r"[/:\\]", "_", symbol)
+
+
+def merge(old: Candles, new: Candles) -> Candles:
+    """Union by `ts`; the newer set wins, except that rows of archives replace nothing, and their fill no row at all."""
+    new = _without_fill_over_rows(new)
+    from_archive = (new["src"] == ARCHIVE) | (new["src"] == ARCHIVE_FILL)
+    new = new[~(from_archive & np.isin(new["ts"], old["ts"]))]
+    return sort_candles(np.concatenate((old, new))) if len(new) else sort_candles(old)
+
+
+def _without_fill_over_rows(candles: Candles) -> Candles:
+    fill = candles["src"] == ARCHIVE_FILL
+    kept: Candles = candles[~(fill & np.isin(candles["ts"], candles["ts"][~fill]))] if fill.any() else candles
+    return kept
+
+
+def period_bounds(name: str) -> tuple[int, int] | None:
+    """First minute and end (exclusive) of the month or day a file is named after; None if it is no candle file."""
+    match = _FILE_NAME.fullmatch(name)
+    if not match:
+        return None
+    year, month, day = match.groups()
+    try:
+        start = datetime(int(year), int(month), int(day or 1), tzinfo=UTC)
+    except ValueError:
+        return None
+    end = start + timedelta(days=1) if day else (start + timedelta(days=32)).replace(day=1)
+    return int(start.timestamp() * 1000), int(end.timestamp() * 1000)
+
+
+class CandleStore:
+    """Candles of one exchange and timeframe."""
+
+    def __init__(self, cache_dir: Path, exchange: str, clock: Clock, timeframe: str = "1m") -> None:
+        self.exchange = short_exchange(exchange)
+        self.timeframe = timeframe
+        self.period_ms = timeframe_ms(timeframe)
+        self.clock = clock
+        self.root = paths.ohlcv_dir(cache_dir, self.exchange) / timeframe
+
+    def directory(self, symbol: str) -> Path:
+        return self.root / symbol_dir_name(symbol)
+
+    def lock(self, symbol: str, purpose: str, timeout_s: float = 600.0) -> AbstractContextManager[None]:
+        """The symbol's exclusive lock, to be held while fetching and storing."""
+        return candle_lock(self.directory(symbol), purpose=purpose, clock=self.clock, timeout_s=timeout_s)
+
+    def files(self, symbol: str, start_ts: int | None = None, end_ts: int | None = None) -> list[Path]:
+        """The candle files that meet the range (all without one), months before the days that override them."""
+        try:
+            names = [path.name for path in self.directory(symbol).iterdir()]
+        except FileNotFoundError:
+            return []
+        bounds = {name: bound for name in names if (bound := period_bounds(name))}
+        low = -(2**62) if start_ts is None else start_ts
+        high = 2**62 if end_ts is None else end_ts
+        met = [name for name, (start, end) in bounds.items() if start <= high and end > low]
+        return [self.directory(symbol) / name for name in sorted(met, key=lambda name: (len(name), name))]
+
+    def read(self, symbol: str, start_ts: int | None = None, end_ts: int | None = None) -> Candles:
+        """The stored rows with `start_ts <= ts <= end_ts`, ascending. Damaged files are put aside, and logged."""
+        for attempt in range(LIST_TRIES):
+            try:
+                parts = self._read_all(symbol, self.files(symbol, start_ts, end_ts))
+                break
+            except FileNotFoundError:  # compacted between listing and opening
+                if attempt == LIST_TRIES - 1:
+                    raise
+        candles = sort_candles(np.concatenate(parts)) if parts else np.empty(0, CANDLE_DTYPE)
+        low = 0 if start_ts is None else np.searchsorted(candles["ts"], start_ts)
+        high = len(candles) if end_ts is None else np.searchsorted(candles["ts"], end_ts, side="right")
+        inside: Candles = candles[low:high]
+        return inside
+
+    def read_last_before(self, symbol: str, ts: int) -> Candles:
+        """The newest stored row before `ts`, however old: no row or one."""
+        for path in sorted(self.files(symbol, None, ts - 1), key=lambda path: path.name[:10], reverse=True):
+            start, _ = period_bounds(path.name) or (0, 0)
+            rows = self.read(symbol, start, ts - 1)
+            if len(rows):
+                return rows[-1:]
+        return np.empty(0, CANDLE_DTYPE)
+
+    def write(self, symbol: str, candles: Candles, purpose: str = "store") -> WriteResult:
+        """Merge rows into the store: files first, then the meta file. Safe to repeat after a crash at any moment."""
+        candles = candles[np.argsort(candles["ts"], kind="stable")]
+        result = WriteResult()
+        if not len(candles):
+            return result
+        self._warn_of_odd_prices(symbol, candles)
+        with self.lock(symbol, purpose):
+            self._remove_orphans(symbol)
+            for name, rows in self._by_file(candles):
+                result += self._merge_into(symbol, name, rows)
+            meta = self.read_meta(symbol)
+            changed = meta.with_rows(sort_candles(candles)["ts"])
+            if changed != meta or not (self.directory(symbol) / META_NAME).exists():
+                write_meta(self.directory(symbol), changed)
+        return result
+
+    def compact(self, symbol: str) -> None:
+        """Merge the day files of months that are over into their month files."""
+        days = [path.name for path in self.files(symbol) if len(path.stem) == 10]
+        closed = sorted({name[:7] for name in days if self._is_closed(name[:7] + ".parquet")})
+        if closed:
+            with self.lock(symbol, "compact"):
+                for month in closed:
+                    self._merge_into(symbol, f"{month}.parquet", np.empty(0, CANDLE_DTYPE))
+
+    def clear(self, symbol: str) -> None:
+        """Remove all candles of a symbol; only for sources that can make them again."""
+        with self.lock(symbol, "clear"):
+            for path in [*self.files(symbol), self.directory(symbol) / META_NAME]:
+                path.unlink(missing_ok=True)
+
+    def read_meta(self, symbol: str) -> SymbolMeta:
+        """The symbol's meta data; made from the candles if the file is missing or unreadable."""
+        empty = SymbolMeta(self.exchange, symbol, self.timeframe)
+        meta = read_meta(self.directory(symbol), empty)
+        if meta is not None:
+            return meta
+        ts = self.read(symbol)["ts"]
+        return empty.with_rows(ts) if len(ts) else empty
+
+    def update_meta(self, symbol: str, change: Callable[[SymbolMeta], SymbolMeta]) -> SymbolMeta:
+        """Apply a change to the meta data under the lock; nothing is written if nothing changes."""
+        with self.lock(symbol, "meta"):
+            meta = self.read_meta(symbol)
+            changed = change(meta)
+            if changed != meta:
+                write_meta(self.directory(symbol), changed)
+        return changed
+
+    def _identity(self, symbol: str, name: str) -> FileIdentity:
+        start, end = period_bounds(name) or (0, 0)
+        return FileIdentity(
+            self.exchange, symbol, self.timeframe, name.removesuffix(".parquet"), self.period_ms, start, end
+        )
+
+    def _read_all(self, symbol: str, files: list[Path]) -> list[Candles]:
+        if len(files) < READ_THREADS:
+            return [self._read_or_quarantine(symbol, path) for path in files]
+        with ThreadPoolExecutor(READ_THREADS) as pool:
+            return list(pool.map(lambda path: self._read_or_quarantine(symbol, path), files))
+
+    def _read_or_quarantine(self, symbol: str, path: Path) -> Candles:
+        try:
+            return read_file(path, self._identity(symbol, path.name))
+        except DamagedFileError as exc:
+            self._quarantine(path, exc)
+            return np.empty(0, CANDLE_DTYPE)
+        except FileNotFoundError:
+            raise
+        except OSError as exc:
+            raise StoreError(f"{path} cannot be read: {exc.strerror or exc}; check its permissions") from exc
+
+    def _quarantine(self, path: Path, reason: DamagedFileError) -> None:
+        stamp = ts_to_date(self.clock.now_ms()).replace(":", "")
+        aside = path.parent / "quarantine" / f"{path.name}.{stamp}"
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            path.rename(aside)
+        except OSError as exc:
+            logger.error("%s; it could not be put aside: %s", reason, exc)
+            return
+        logger.error("%s; put aside as %s, its candles count as missing", reason, aside)
+
+    def _is_closed(self, name: str) -> bool:
+        """Whether rows of the month belong into a month file by now."""
+        _, end = period_bounds(name) or (0, 0)
+        return self.period_ms > MINUTE_MS or end - MINUTE_MS < self.clock.now_ms() - MONTH_CLOSES_AFTER_MS
+
+    def _by_file(self, candles: Candles) -> Iterator[tuple[str, Candles]]:
+        """Ascending rows, cut by the file they belong to."""
+        months = candles["ts"].astype("M8[ms]").astype("M8[M]")
+        for month in np.unique(months):
+            rows = candles[months == month]
+            if self._is_closed(f"{month}.parquet"):
+                yield f"{month}.parquet", rows
+                continue
+            days = rows["ts"] // DAY_MS
+            for day in np.unique(days):
+                yield f"{np.datetime64(int(day), 'D')}.parquet", rows[days == day]
+
+    def _merge_into(self, symbol: str, name: str, rows: Candles) -> WriteResult:
+        """Read, merge, write one file; a month file swallows its day files. The caller holds the lock."""
+        path = self.directory(symbol) / name
+        is_month = len(path.stem) == 7
+        identity = self._identity(symbol, name)
+        covered = self.files(symbol, identity.start_ts, identity.end_ts - 1) if is_month else [path]
+        parts = self._read_all(symbol, [file for file in covered if file.exists()])
+        old = sort_candles(np.concatenate(parts)) if parts else np.empty(0, CANDLE_DTYPE)
+        merged = merge(old, rows)
+        leftovers = [file for file in covered if file != path]
+        if len(merged) and (leftovers or not np.array_equal(merged, old)):
+            write_file(path, merged, identity, self.clock.now_ms(), fsync=is_month)
+        for file in leftovers:
+            file.unlink(missing_ok=True)
+        return _difference(old, merged)
+
+    def _warn_of_odd_prices(self, symbol: str, candles: Candles) -> None:
+        """Sources do deliver such rows; they are kept as they are."""
+        odd = (candles["l"] > np.minimum(candles["o"], candles["c"])) | (
+            candles["h"] < np.maximum(candles["o"], candles["c"])
+        )
+        if odd.any():
+            first = ts_to_date(candles["ts"][np.argmax(odd)])
+            logger.warning(
+                "%s of %s: %d candles with open or close outside low and high, first at %s",
+                symbol, self.exchange, odd.sum(), first,
+            )  # fmt: skip
+
+    def _remove_orphans(self, symbol: str) -> None:
+        for tmp in self.directory(symbol).glob(".*.tmp"):
+            if self.clock.now_ms() - tmp.stat().st_mtime_ns // 1_000_000 > ORPHAN_AGE_MS:
+                tmp.unlink(missing_ok=True)
+
+
+def _difference(old: Candles, merged: Candles) -> WriteResult:
+    """What a merge did: `merged` holds every `ts` of `old`."""
+    before = merged[np.isin(merged["ts"], old["ts"])]
+    changed = np.zeros(len(before), bool)
+    for field in VALUE_FIELDS:
+        changed |= before[field] != old[field]
+    return WriteResult(len(merged) - len(old), int(changed.sum()))

@@ -1,0 +1,151 @@
+"""Locks of symbols (`candles.md` 18)."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import multiprocessing
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from candles.locks import candle_lock
+from core.clock import ManualClock, SystemClock
+from core.errors import LockTimeoutError
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "binance" / "1m" / "BTC_USDT_USDT"
+
+
+def _hold(path: Path, *, pid: int, heartbeat_s: float, host: str | None = None) -> int:
+    """Lock the file as another process would."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    os.write(fd, json.dumps({"pid": pid, "host": host or socket.gethostname(), "purpose": "fetch"}).encode())
+    os.utime(path, (heartbeat_s, heartbeat_s))
+    return fd
+
+
+def _dead_pid() -> int:
+    process = multiprocessing.get_context("fork").Process(target=int)
+    process.start()
+    process.join()
+    return process.pid or 0
+
+
+def test_says_who_holds_it_and_stays_on_disk(directory: Path) -> None:
+    """The file tells pid, host, times and purpose; it is not removed on release, and can be taken again."""
+    for _ in range(2):
+        with candle_lock(directory, purpose="import", clock=ManualClock(5_000)):
+            owner = json.loads((directory / ".lock").read_text())
+            assert owner == {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "started_at": 5_000,
+                "heartbeat_at": 5_000,
+                "purpose": "import",
+            }
+            assert (directory / ".lock").stat().st_mtime == 5.0
+        assert (directory / ".lock").exists()
+
+
+def test_times_out_naming_the_owner(directory: Path) -> None:
+    """Waiting doubles up to two seconds; the error names symbol, timeframe, owner and age."""
+    clock, waits = ManualClock(1_000_000), []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock.advance(int(seconds * 1000))
+
+    fd = _hold(directory / ".lock", pid=os.getpid(), heartbeat_s=990.0)
+    message = r"BTC_USDT_USDT \(binance, 1m\).*for 10 s by process \d+ .*fetch, last heartbeat 2\d s ago"
+    with (
+        pytest.raises(LockTimeoutError, match=message),
+        candle_lock(directory, purpose="x", clock=clock, timeout_s=10, sleep=sleep),
+    ):
+        pass
+    os.close(fd)
+    assert waits[0] < waits[1] < waits[2]
+    assert all(
+        0.75 * base <= wait <= 1.25 * base for base, wait in zip((0.1, 0.2, 0.4, 0.8, 1.6, 2.0), waits, strict=False)
+    )
+
+
+@pytest.mark.parametrize(
+    ("dead", "host", "age_s", "robbed"),
+    [(True, None, 200, True), (False, None, 200, False), (True, None, 100, False), (True, "elsewhere", 200, True)],
+)
+def test_stale_locks(directory: Path, dead: bool, host: str | None, age_s: int, robbed: bool) -> None:
+    """A lock without heartbeat for 180 s whose process is gone is healed; a living holder is never robbed."""
+    clock = ManualClock(1_000_000)
+    fd = _hold(directory / ".lock", pid=_dead_pid() if dead else os.getpid(), heartbeat_s=1000.0 - age_s, host=host)
+
+    def sleep(seconds: float) -> None:
+        clock.advance(int(seconds * 1000))
+
+    def acquire() -> bool:
+        try:
+            with candle_lock(directory, purpose="x", clock=clock, timeout_s=20, sleep=sleep):
+                return True
+        except LockTimeoutError:
+            return False
+
+    assert acquire() is robbed
+    os.close(fd)
+
+
+def test_reentrant_and_exclusive_between_threads(directory: Path) -> None:
+    """A thread may nest; another thread waits until the outermost is left."""
+    order: list[str] = []
+    clock = SystemClock()
+    entered = threading.Event()
+
+    def other() -> None:
+        entered.wait()
+        with candle_lock(directory, purpose="other", clock=clock):
+            order.append("other")
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with candle_lock(directory, purpose="outer", clock=clock):
+        entered.set()
+        with candle_lock(directory, purpose="inner", clock=clock):
+            order.append("inner")
+        order.append("outer")
+    thread.join()
+    assert order == ["inner", "outer", "other"]
+
+
+def _count(directory: Path, counter: Path) -> None:
+    for _ in range(25):
+        with candle_lock(directory, purpose="count", clock=SystemClock(), timeout_s=60):
+            counter.write_text(str(int(counter.read_text()) + 1))
+
+
+def test_excludes_processes(directory: Path, tmp_path: Path) -> None:
+    """Read-modify-write by several processes loses nothing; a process that dies drops its lock."""
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_count, args=(directory, counter)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    _count(directory, counter)
+    for process in processes:
+        process.join()
+    assert counter.read_text() == "75"
+
+
+def test_replaced_file_is_not_the_lock(directory: Path) -> None:
+    """A lock on a file that lost its name to another counts for nothing: the file with the name is locked."""
+    fd = _hold(directory / ".lock", pid=os.getpid(), heartbeat_s=0.0)
+    (directory / ".lock").rename(directory / "old")
+    with candle_lock(directory, purpose="x", clock=ManualClock(0), timeout_s=0):
+        assert (directory / ".lock").stat().st_ino != (directory / "old").stat().st_ino
+    os.close(fd)
