@@ -50,10 +50,11 @@ fn parse_side(side: &str) -> PyResult<Pside> {
 
 fn unstuck_position(item: &Bound<'_, PyAny>) -> PyResult<UnstuckPosition> {
     let f = Fields { what: "position", item };
+    let idx = f.get("idx")?;
     let limit: f64 = f.get("wallet_exposure_limit")?;
     let allowance: f64 = f.get("risk_we_excess_allowance_pct")?;
     Ok(UnstuckPosition {
-        idx: f.get("idx")?,
+        idx,
         pside: parse_side(&f.get::<String>("side")?)?,
         position: f.position()?,
         allowed_limit: limit * (1.0 + allowance.max(0.0)),
