@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import passivbot_rust as pbr
 import pytest
+
 from engine_cases import FIRST_MS_A, VECTORS, EngineCase, example_a, example_b
 
 TWE_COLUMNS = 17

@@ -427,7 +427,9 @@ def test_refusals(call: Any, text: str) -> None:
 def test_coin_selection_helper() -> None:
     """Without a forager all enabled coins in input order; with one the ranking; a missing key is a KeyError."""
     scores = [(5, 1), (4, 4), (3, 3), (2, 2), (1, 9)]
-    features = [{"index": i, "enabled": True, "volume_score": v, "volatility_score": r} for i, (v, r) in enumerate(scores)]
+    features = [
+        {"index": i, "enabled": True, "volume_score": v, "volatility_score": r} for i, (v, r) in enumerate(scores)
+    ]
     assert pbr.select_coin_indices_py(features, 2, 0.2, 0.25, True) == [2, 3]
     features[1]["enabled"] = False
     assert pbr.select_coin_indices_py(features, 2, 0.2, 0.25, False) == [0, 2, 3, 4]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import passivbot_rust as pbr
 import pytest
-from engine_cases import EngineCase, example_a, random_market
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from engine_cases import EngineCase, example_a, random_market
 from test_order_examples import CLOSE_BASE, ENTRY_BASE, NAMES
 from test_planner_examples import base, change
 
@@ -95,7 +96,9 @@ close_params = st.fixed_dictionaries(
 )
 
 
-@given(side=st.sampled_from(["long", "short"]), params=close_params, ticks=st.integers(1, 5000), drift=st.floats(0.8, 1.2))
+@given(
+    side=st.sampled_from(["long", "short"]), params=close_params, ticks=st.integers(1, 5000), drift=st.floats(0.8, 1.2)
+)
 def test_close_ladder_never_exceeds_the_position(side: str, params: dict[str, float], ticks: int, drift: float) -> None:
     """Closes have the right sign, lie away from the market and add up to no more than the position."""
     sign = 1 if side == "long" else -1

@@ -250,13 +250,17 @@ pub fn run(
 }
 
 /// One candidate of a batch: the parts of a run and, optionally, its rows.
-pub fn batch_spec(spec: &Bound<'_, PyAny>, rows: usize, columns: usize) -> PyResult<Run> {
-    let node = Node::new(spec, "spec")?;
+pub fn batch_spec(spec: &Bound<'_, PyAny>, at: usize, rows: usize, columns: usize) -> PyResult<Run> {
+    let node = Node::new(spec, format!("specs[{at}]"))?;
     let part = |key: &str| node.raw(key)?.ok_or_else(|| node.missing(key));
-    let range: Option<(usize, usize)> = node.optional("rows", "two row numbers")?;
-    let (start, end) = range.unwrap_or((0, rows));
-    if start > end || end > rows {
-        return Err(bad_value(format!("spec.rows is [{start}, {end}], but the bundle has {rows} rows")));
-    }
-    run(&part("bot_params")?, &part("exchange_params_list")?, &part("backtest_params_dict")?, start..end, columns)
+    let range: Option<Vec<usize>> = node.optional("rows", "a list of two row numbers")?;
+    let range = match range.as_deref() {
+        None => 0..rows,
+        Some([start, end]) if start <= end && *end <= rows => *start..*end,
+        Some(other) => {
+            let path = node.path_of("rows");
+            return Err(bad_value(format!("{path} must be two ascending rows of {rows}, got {other:?}")));
+        }
+    };
+    run(&part("bot_params")?, &part("exchange_params_list")?, &part("backtest_params_dict")?, range, columns)
 }

@@ -208,8 +208,8 @@ fn backtest_batch<'py>(
     let (hlcvs, btc_usd) = (bundle.hlcvs.bind(py).try_readonly()?, bundle.btc_usd.bind(py).try_readonly()?);
     let cube = Cube { hlcvs: hlcvs.as_array(), btc_usd: btc_usd.as_array() };
     let (rows, columns, _) = cube.hlcvs.dim();
-    let read = |spec| convert::batch_spec(spec, rows, columns).map(|run| run.job);
-    let jobs: Vec<_> = specs.iter().map(|spec| read(spec).map_err(|e| e.value(py).to_string())).collect();
+    let read = |(at, spec)| convert::batch_spec(spec, at, rows, columns).map(|run| run.job);
+    let jobs: Vec<_> = specs.iter().enumerate().map(|s| read(s).map_err(|e| e.value(py).to_string())).collect();
     let results = interruptibly(py, cancel.as_ref(), |stop| run_batch(&jobs, &cube, n_threads, stop))?;
     let results = results.map_err(|e| bad_value(e.to_string()))?;
     let values = batch_values(&results).into_pyarray(py);

@@ -1,0 +1,36 @@
+# Every developer command. `make` alone lists them.
+.DEFAULT_GOAL := help
+PYTHON := venv/bin/python
+CRATE := passivbot-rust
+SHARED := ../shared
+
+.PHONY: help setup build check fix test golden
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: ## environment with everything that tests and lints need
+	./passivbot setup --dev
+
+build: ## the extension, into the environment
+	cd $(CRATE) && ../venv/bin/maturin develop --release
+
+check: ## every lint: ruff, mypy, stubtest, cargo fmt, clippy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	MYPYPATH=$(CRATE) $(PYTHON) -m mypy.stubtest passivbot_rust --allowlist tests/architecture/stubtest_allowlist.txt
+	cd $(CRATE) && cargo fmt --check
+	cd $(CRATE) && cargo clippy --quiet --all-targets --no-default-features -- -D warnings
+	cd $(CRATE) && cargo clippy --quiet -- -D warnings
+
+fix: ## what the lints can mend themselves
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+	cd $(CRATE) && cargo fmt
+
+test: ## all tests, Python and Rust
+	./passivbot test
+
+golden: ## the engine against the golden data beside the checkout
+	$(PYTHON) $(SHARED)/golden/check_engine.py all $(SHARED)/golden
