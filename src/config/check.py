@@ -123,27 +123,31 @@ _CHECKS: Mapping[Kind, Callable[[Any, Key], bool]] = {
 
 def check_overrides(overrides: Any) -> None:
     """Raise ConfigError when an entry of `coin_overrides` has a wrong shape, or a value of a wrong kind."""
-    if not isinstance(overrides, dict):
-        raise ConfigError(f"coin_overrides is {overrides!r}: it must map coins to overrides")
-    for coin, override in overrides.items():
+    for coin, override in _mapping(overrides, "coin_overrides").items():
         check_override(override, f"coin_overrides.{coin}")
 
 
 def check_override(override: Any, path: str) -> None:
     """Raise ConfigError when one coin's override has a wrong shape, or an overridable key of a wrong kind."""
-    for node, where in ((override, path), *((override.get(s, {}), f"{path}.{s}") for s in ("bot", "live"))):
-        if not isinstance(node, dict):
-            raise ConfigError(f"{where} is {node!r}: it must be a mapping")
+    bot = _mapping_in(_mapping(override, path), "bot", path)
+    live = _mapping_in(override, "live", path)
     for pside in PSIDES:
-        side = override.get("bot", {}).get(pside, {})
-        if not isinstance(side, dict):
-            raise ConfigError(f"{path}.bot.{pside} is {side!r}: it must be a mapping")
+        side = _mapping_in(bot, pside, f"{path}.bot")
         for name in OVERRIDABLE_BOT_KEYS & side.keys():
             to_number(side[name] if not isinstance(side[name], str) else None, f"{path}.bot.{pside}.{name}")
-        expand_forced_mode(override.get("live", {}).get(f"forced_mode_{pside}"), f"{path}.live.forced_mode_{pside}")
-    leverage = override.get("live", {}).get("leverage")
-    if leverage is not None:
-        to_number(leverage, f"{path}.live.leverage")
+        expand_forced_mode(live.get(f"forced_mode_{pside}"), f"{path}.live.forced_mode_{pside}")
+    if live.get("leverage") is not None:
+        to_number(live["leverage"], f"{path}.live.leverage")
+
+
+def _mapping_in(node: Config, name: str, path: str) -> Config:
+    return _mapping(node.get(name, {}), f"{path}.{name}")
+
+
+def _mapping(value: Any, path: str) -> Config:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path} is {value!r}: it must be a mapping")
+    return value
 
 
 def odd_values(config: Config) -> list[str]:

@@ -96,7 +96,10 @@ def _json(kind: type) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         from config.text import parse_json  # needs the HJSON library: only when a JSON value is given
 
-        value = parse_json(text, repr(text))
+        try:
+            value = parse_json(text, repr(text))
+        except ValueError as exc:
+            raise ArgumentTypeError(str(exc)) from exc
         if not isinstance(value, kind):
             raise ArgumentTypeError(f"{text!r} must be a JSON {'list' if kind is list else 'object'}")
         return value

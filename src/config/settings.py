@@ -6,13 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from config.access import optional_config_value
 from config.changes import Config
-from config.check import is_number, to_number
+from config.check import to_number
 from config.modes import ForcedModes, forced_modes
-from config.schema import BY_PATH
 from config.schema_bot import WALLET_EXPOSURE_LIMIT
 from config.warmup import (
     DEFAULT_SET,
@@ -24,7 +23,6 @@ from core.terms import PSIDES, Pside
 
 # The engine's mark for "share the side's limit among its positions" (5.1).
 DYNAMIC_WALLET_EXPOSURE_LIMIT = -1.0
-_DIVIDER = BY_PATH["backtest.balance_sample_divider"]
 
 SideParams: TypeAlias = Mapping[str, float]
 
@@ -55,7 +53,6 @@ class BacktestSettings:
     btc_collateral_ltv_cap: float | None
     maker_fee_override: float | None
     taker_fee_override: float | None
-    balance_sample_divider: int
     filter_by_min_effective_cost: bool
     hedge_mode: bool
     approved: Mapping[Pside, tuple[str, ...]]
@@ -94,7 +91,6 @@ def backtest_settings(config: Config) -> BacktestSettings:
         btc_collateral_ltv_cap=_number_or_none(config, "backtest.btc_collateral_ltv_cap"),
         maker_fee_override=_number_or_none(config, "backtest.maker_fee_override"),
         taker_fee_override=_number_or_none(config, "backtest.taker_fee_override"),
-        balance_sample_divider=sample_divider(backtest["balance_sample_divider"]),
         filter_by_min_effective_cost=bool(backtest["filter_by_min_effective_cost"]),
         hedge_mode=live["hedge_mode"],
         approved={pside: tuple(live["approved_coins"][pside]) for pside in PSIDES},
@@ -107,15 +103,6 @@ def backtest_settings(config: Config) -> BacktestSettings:
 def _number_or_none(config: Config, path: str) -> float | None:
     value = optional_config_value(config, path)
     return None if value is None or value == "" else to_number(value, path)
-
-
-def sample_divider(value: Any) -> int:
-    """Minutes of one row of the balance table: rounded, at least 1; what is no number counts as 60."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return int(_DIVIDER.default)
-    return max(1, round(number)) if is_number(number) else int(_DIVIDER.default)
 
 
 def offline_wanted(config: Config, environment: Mapping[str, str] = os.environ) -> bool:
