@@ -132,7 +132,7 @@ def rust_top(path: Path) -> str:
 
 @pytest.mark.parametrize("path", rust_files(), ids=lambda p: str(p.relative_to(CRATE_SRC)))
 def test_crate_imports_point_down(path: Path) -> None:
-    """A module of the crate uses lower ones only; entries lend closes their ladder length; PyO3 stays at the boundary."""
+    """A module of the crate uses lower ones only; closes borrow the ladder length; PyO3 is the boundary's."""
     top = rust_top(path)
     text = path.read_text(encoding="utf-8")
     if top != "python":

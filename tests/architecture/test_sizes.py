@@ -19,12 +19,12 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def functions() -> list[tuple[str, Function]]:
-    found = []
-    for path in sorted(SRC.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, Function):
-                found.append((f"{path.relative_to(SRC)}:{node.lineno} {node.name}", node))
-    return found
+    return [
+        (f"{path.relative_to(SRC)}:{node.lineno} {node.name}", node)
+        for path in sorted(SRC.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, Function)
+    ]
 
 
 def code_lines(node: Function) -> int:
