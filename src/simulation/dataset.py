@@ -474,8 +474,8 @@ def _btc_usd(
     if not len(real):
         raise OfflineDataError(
             f"{request.exchange} has no candles of BTC between {ts_to_date(start)} and {ts_to_date(end)}, which "
-            "the BTC/USD prices need: import BTC, or import with --btc-flat PRICE if you use neither BTC collateral nor "
-            "BTC metrics"
+            "the BTC/USD prices need: import BTC, or import with --btc-flat PRICE if neither BTC collateral nor BTC "
+            "metrics matter"
         )
     notes = []
     if real["ts"][0] > start or real["ts"][-1] < end:
