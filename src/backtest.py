@@ -145,7 +145,7 @@ def simulate(config: dict[str, Any], name: str, dataset: Dataset) -> Any:
     try:
         outcome = run_backtest(
             dataset.hlcvs,
-            {**dataset.markets, "__meta__": dataset.meta},
+            dataset.settings,
             config,
             name,
             dataset.btc_usd,

@@ -13,7 +13,7 @@ DEFAULT_LOG_INTERVAL_S = 10.0
 
 
 class Progress:
-    """A context whose value is called with `(done, total, what)`. `log_interval_s` 0 logs nothing."""
+    """A context whose value is called with `(what, done, total)`. `log_interval_s` 0 logs nothing."""
 
     def __init__(self, title: str, log_interval_s: float = DEFAULT_LOG_INTERVAL_S) -> None:
         self.title = title
@@ -21,7 +21,7 @@ class Progress:
         self._last_s = time.monotonic()
         self._bar = _terminal_bar(title) if sys.stderr.isatty() else None
 
-    def __call__(self, done: int, total: int, what: str = "") -> None:
+    def __call__(self, what: str, done: int, total: int) -> None:
         if self._bar is not None:
             self._bar.update(done, total, what)
         elif self._interval_s > 0 and time.monotonic() - self._last_s >= self._interval_s:
