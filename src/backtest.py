@@ -8,21 +8,22 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.clock import SystemClock
-from core.errors import ConfigError, RunError, UsageError
+from core.errors import ConfigError, PassivbotError, RunError, UsageError
 from core.log import setup as setup_logging
 from core.paths import DEFAULT_CACHE_DIR
 from core.program import run_program
-from core.progress import Progress
+from core.progress import DEFAULT_LOG_INTERVAL_S, Progress
 from core.terms import PSIDES
 
 if TYPE_CHECKING:
     from simulation.dataset import Dataset, DatasetRequest
+    from simulation.results import BacktestResult
 
 logger = logging.getLogger("backtest")
 
@@ -59,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def read_config(path: str | None, values: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+def read_config(path: str | None, values: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The config the run uses: loaded, with the command line's values, suite switch and resolved overrides."""
     from config.changes import RAW_KEY
     from config.check import odd_values
@@ -87,7 +88,7 @@ def read_config(path: str | None, values: dict[str, Any], options: dict[str, Any
     return config
 
 
-def backtest(config: dict[str, Any], options: dict[str, Any]) -> None:
+def backtest(config: dict[str, Any], options: Mapping[str, Any]) -> None:
     """Prepare the data, run, write the results: once, or once per exchange where data are not combined."""
     from config.settings import backtest_settings
     from simulation.requests import dataset_requests
@@ -124,39 +125,55 @@ def with_final_coins(config: dict[str, Any], cache_dir: Path) -> dict[str, Any]:
 
 
 def run_one(config: dict[str, Any], request: DatasetRequest, *, plot_coins: bool) -> None:
-    """Prepare one dataset, run the engine over it and write the result directory."""
+    """Prepare one dataset, run the engine over it, write the result directory and show the summary."""
+    from config.dump import without_runtime_keys
+    from reporting.files import post_process
+    from reporting.plots.catalogue import CandleCube
+    from reporting.tables import RunFacts, print_summary
     from simulation.dataset import prepare_dataset
 
-    with Progress(f"preparing {request.name}") as progress:
+    start = time.monotonic()
+    interval = config["backtest"].get("cm_progress_log_interval_seconds", DEFAULT_LOG_INTERVAL_S)
+    with Progress(f"preparing {request.name}", interval) as progress:
         dataset = prepare_dataset(request, clock=SystemClock(), progress=progress)
     if dataset.data_note:
         logger.warning(dataset.data_note)
-    config = {**config, "backtest": {**config["backtest"], "coins": {request.name: list(dataset.coins)}}}
-    result = simulate(config, request.name, dataset)
-    import_module("reporting.files").post_process(result, config, dataset, plot_coins=plot_coins)
+    result, engine_seconds = simulate(config, dataset)
+    candles = CandleCube(dataset.hlcvs, dataset.timestamps, dataset.coins) if plot_coins else None
+    directory = post_process(
+        result,
+        without_runtime_keys(config),
+        Path(config["backtest"]["base_dir"]) / dataset.name,
+        dataset.name,
+        clock=SystemClock(),
+        candles=candles,
+    )
+    logger.info("seconds elapsed for backtest: %.4f", engine_seconds)  # the word that says the files are there
+    total_seconds = time.monotonic() - start
+    rows = len(dataset.timestamps)
+    print_summary(result, RunFacts(dataset.name, dataset.coins, rows, engine_seconds, total_seconds, directory))
 
 
-def simulate(config: dict[str, Any], name: str, dataset: Dataset) -> Any:
-    """One run of the engine over a prepared dataset."""
-    from simulation.run import run_backtest
+def simulate(config: dict[str, Any], dataset: Dataset) -> tuple[BacktestResult, float]:
+    """One run of the engine over a prepared dataset, and the seconds it took."""
+    from simulation.payload import build_backtest_payload
+    from simulation.results import backtest_result
+    from simulation.run import execute_backtest
 
-    logger.info("Backtesting %s: %d coins, %d minutes", name, len(dataset.coins), len(dataset.timestamps))
-    start = time.monotonic()
+    config = {**config, "backtest": {**config["backtest"], "coins": {dataset.name: list(dataset.coins)}}}
+    arrays = (dataset.btc_usd, dataset.timestamps)
+    logger.info("Backtesting %s: %d coins, %d minutes", dataset.name, len(dataset.coins), len(dataset.timestamps))
     try:
-        outcome = run_backtest(
-            dataset.hlcvs,
-            dataset.settings,
-            config,
-            name,
-            dataset.btc_usd,
-            dataset.timestamps,
-        )
-    except ConfigError:
+        payload = build_backtest_payload(dataset.hlcvs, dataset.settings, config, dataset.name, *arrays)
+        start = time.monotonic()
+        fills, equities, analysis = execute_backtest(payload, config)
+    except PassivbotError:
         raise
     except ValueError as exc:
         raise RunError(f"the engine refused the run: {exc}") from exc
-    logger.info("seconds elapsed for backtest: %.4f", time.monotonic() - start)
-    return outcome
+    seconds = time.monotonic() - start
+    divider = config["backtest"]["balance_sample_divider"]
+    return backtest_result(fills, equities, analysis, divider=divider, data_note=dataset.data_note), seconds
 
 
 if __name__ == "__main__":

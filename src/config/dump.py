@@ -46,6 +46,16 @@ def strip_metadata(value: Any) -> Any:
     return copy.copy(value)
 
 
+def without_runtime_keys(config: Config) -> Config:
+    """A copy without what programs add for a run and never save (4)."""
+    result = copy.deepcopy(config)
+    result.pop("disable_plotting", None)
+    backtest = result.get("backtest", {})
+    for key in [key for key in backtest if key in ("coins", "cache_dir") or key.startswith("cm_")]:
+        del backtest[key]
+    return result
+
+
 def dump_config(config: Config, path: Path) -> None:
     """Replace `path` by the config without metadata, keys sorted, in the streamlined layout."""
     write_text(path, streamlined_json(strip_metadata(config), sort_keys=True) + "\n")

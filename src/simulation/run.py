@@ -11,11 +11,11 @@ import numpy.typing as npt
 from simulation.payload import Floats, Ints, MarketSettings, Payload, build_backtest_payload
 from simulation.results import expand_analysis
 
-RunOutcome = tuple[npt.NDArray[np.object_], Floats, dict[str, Any]]
+RunOutcome = tuple[npt.NDArray[np.object_] | None, Floats | None, dict[str, Any]]
 
 
 def execute_backtest(payload: Payload, config: Mapping[str, Any]) -> RunOutcome:
-    """`(fills, equities, analysis)`: object [n, 18], float64 [m, 3], expanded metrics.
+    """`(fills, equities, analysis)`: object [n, 18], float64 [m, 3] (both None with `metrics_only`), expanded metrics.
 
     Raises ValueError naming field and row when the engine refuses its input.
     """
