@@ -115,7 +115,8 @@ def test_subtitle() -> None:
     """Dataset, coins, period, gain and worst drawdown; what is missing is left out."""
     subject = Subject("sample", tuple("ABCDEFGHIJ"), LIMITS)
     assert run_subtitle(result(), subject).split("  ·  ") == [
-        "sample", "A, B, C, D, E, F, G, H and 2 more", "2024-01-01 to 2024-01-01", "gain x1.02", "worst drawdown 1.90 %",
+        "sample", "A, B, C, D, E, F, G, H and 2 more", "2024-01-01 to 2024-01-01",
+        "gain x1.02", "worst drawdown 1.90 %",
     ]  # fmt: skip
     assert run_subtitle(backtest_result(None, None, {}), Subject("x", (), LIMITS)) == "x"
 
