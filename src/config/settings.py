@@ -64,7 +64,7 @@ class BacktestSettings:
         """Every coin that one side or the other may trade, sorted."""
         return sorted({coin for pside in PSIDES for coin in self.approved[pside]})
 
-    def bot_params(self, coin: str) -> dict[Pside, dict[str, float]]:
+    def bot_params(self, coin: str) -> dict[str, dict[str, float]]:
         """A coin's parameters of both sides, with the mark for the dynamic limit unless it has a limit of its own."""
         sides = self.parameter_sets.get(coin, self.parameter_sets[DEFAULT_SET])
         return {p: {WALLET_EXPOSURE_LIMIT: DYNAMIC_WALLET_EXPOSURE_LIMIT, **sides[p]} for p in PSIDES}

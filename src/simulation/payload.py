@@ -76,7 +76,7 @@ def build_backtest_payload(
     meta = _bundle_meta(coins, mss, rows, _run_meta(mss.get(META, {}), settings, timestamps))
     payload = Payload(
         bundle=_bundle(hlcvs, btc_usd_prices, timestamps, meta),
-        bot_params_list=[{**settings.bot_params(coin)} for coin in coins],
+        bot_params_list=[settings.bot_params(coin) for coin in coins],
         exchange_params=[_exchange_params(mss[coin], settings) for coin in coins],
         backtest_params=_backtest_params(coins, rows, settings, meta, timestamps),
         approved={pside: frozenset(settings.approved[pside]) for pside in PSIDES},
