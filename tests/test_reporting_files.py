@@ -17,8 +17,7 @@ from core.clock import ManualClock
 from core.dates import date_to_ts
 from core.errors import RunError
 from reporting.files import post_process
-from reporting.plots.catalogue import CandleCube
-from simulation.results import BacktestResult, backtest_result
+from simulation.results import BacktestResult, CandleCube, backtest_result
 
 CLOCK = ManualClock(date_to_ts("2024-05-01T10:20:30"))
 NOTE = "Synthetic data: exchange sample"

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 import example_a
 from reporting.plots.balance import balance_and_equity
-from reporting.plots.catalogue import CandleCube, Subject, candles_around, run_subtitle
+from reporting.plots.catalogue import Subject, candles_around, run_subtitle
 from reporting.plots.coin_fills import coin_fills
 from reporting.plots.drawdown import below_peak, drawdown
 from reporting.plots.exposure import exposure, open_positions
 from reporting.plots.style import Heading, moments, save, thinned
-from simulation.results import BacktestResult, backtest_result
+from simulation.results import BacktestResult, CandleCube, backtest_result
 
 HEADING = Heading("Title", "subtitle", "Synthetic data")
 LIMITS = {"long": 1.0, "short": 0.5}
@@ -112,11 +112,11 @@ def test_candles_of_the_plot() -> None:
 
 
 def test_subtitle() -> None:
-    """Dataset, coins, period, gain and worst drawdown; what is missing is left out."""
+    """Dataset, coins, period, growth and worst drawdown; what is missing is left out."""
     subject = Subject("sample", tuple("ABCDEFGHIJ"), LIMITS)
     assert run_subtitle(result(), subject).split("  ·  ") == [
         "sample", "A, B, C, D, E, F, G, H and 2 more", "2024-01-01 to 2024-01-01",
-        "gain x1.02", "worst drawdown 1.90 %",
+        "equity 1,002.62 to 1,017.94 USD", "worst drawdown 1.90 %",
     ]  # fmt: skip
     assert run_subtitle(backtest_result(None, None, {}), Subject("x", (), LIMITS)) == "x"
 

@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from config.dump import streamlined_json, strip_metadata
 from core.clock import Clock
@@ -26,10 +26,7 @@ from core.dates import ts_to_date
 from core.errors import RunError
 from core.files import temporary_name
 from core.terms import PSIDES
-from simulation.results import BacktestResult
-
-if TYPE_CHECKING:
-    from reporting.plots.catalogue import CandleCube
+from simulation.results import BacktestResult, CandleCube
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
@@ -118,7 +115,7 @@ def _write_plots(
     from reporting.plots import catalogue  # lazily: matplotlib takes a third of a second
 
     limits = {pside: float(config["bot"][pside]["total_wallet_exposure_limit"]) for pside in PSIDES}
-    coins = config["backtest"].get("coins", {}).get(exchange) or sorted(set(result.fills["coin"]))
+    coins = sorted(set(result.fills["coin"])) if candles is None else candles.coins
     subject = catalogue.Subject(exchange, tuple(coins), limits)
     catalogue.write_run_figures(folder, result, subject)
     if candles is not None and len(result.fills):

@@ -59,6 +59,15 @@ class BacktestResult:
         return note if isinstance(note, str) else None
 
 
+@dataclass(frozen=True, slots=True)
+class CandleCube:
+    """The candles of a run: `hlcvs` float64 [T, N, 4], `timestamps` int64 [T] in ms, names of the N columns."""
+
+    hlcvs: Floats
+    timestamps: npt.NDArray[np.int64]
+    coins: tuple[str, ...]
+
+
 def backtest_result(
     fills: Fills | None,
     equities: Floats | None,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -20,21 +19,13 @@ from reporting.plots.drawdown import drawdown
 from reporting.plots.exposure import exposure
 from reporting.plots.style import Heading, moments, save
 from simulation.results import BacktestResult
+from simulation.results import CandleCube as CandleCube  # its older home
 
 _log = logging.getLogger(__name__)
 
 # Candles shown before a coin's first and after its last fill, as a share of the time between them, and at least.
 _MARGIN_SHARE, _MARGIN_ROWS = 0.02, 30
 _MOST_NAMES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class CandleCube:
-    """The candles of a run: `hlcvs` float64 [T, N, 4], `timestamps` int64 [T] in ms, names of the N columns."""
-
-    hlcvs: npt.NDArray[np.float64]
-    timestamps: npt.NDArray[np.int64]
-    coins: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +81,14 @@ def candles_around(fills: pd.DataFrame, coin: str, candles: CandleCube) -> Candl
 
 
 def run_subtitle(result: BacktestResult, subject: Subject) -> str:
-    """Dataset, coins, period and the two numbers everyone asks for first."""
+    """Dataset, coins, period and what everyone asks for first: growth and worst drawdown."""
     names = ", ".join(subject.coins[:_MOST_NAMES])
     more = len(subject.coins) - _MOST_NAMES
     parts = [subject.exchange, f"{names} and {more} more" if more > 0 else names]
     if len(result.equities):
+        first, last = result.equities[0, 1], result.equities[-1, 1]
         parts.append(_period(moments(result.equities[[0, -1], 0])))
-    gain = result.analysis.get("gain_usd")
-    parts.append("" if gain is None else f"gain x{gain:,.4g}")
+        parts.append(f"equity {first:,.2f} to {last:,.2f} USD")
     drawdown_worst = result.analysis.get("drawdown_worst_usd")
     parts.append("" if drawdown_worst is None else f"worst drawdown {100.0 * drawdown_worst:.2f} %")
     return "  ·  ".join(part for part in parts if part)
