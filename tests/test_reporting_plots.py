@@ -96,9 +96,13 @@ def test_coin_fills() -> None:
     candles = CandleCube(cube, example_a.START_MS + 60_000 * np.arange(rows), ("AAA",))
     fills = result().fills
     figure = coin_fills(fills, candles_around(fills, "AAA", candles), HEADING)
-    entries = set(legend(figure, 0))
-    assert {"long initial entry (2)", "long grid entry (6)", "long grid close (3)", "long unstuck (4)"} <= entries
-    assert {"short trailing entry (2)", "short trailing close (2)", "short position price"} <= entries
+    by_column = legend(figure, 0)
+    assert by_column[2::2] == [
+        "long: position price", "initial entry (2)", "grid entry (6)", "grid close (3)", "unstuck (4)",
+    ]  # fmt: skip
+    assert by_column[3::2] == [
+        "short: position price", "initial entry (2)", "grid entry (2)", "trailing entry (2)", "trailing close (2)",
+    ]  # fmt: skip
 
 
 def test_candles_of_the_plot() -> None:

@@ -124,17 +124,17 @@ def _draw_markers(ax: Axes, fills: pd.DataFrame, pside: Pside) -> None:
 
 
 def _legend_rows(fills: pd.DataFrame) -> list[list[Line2D]]:
-    """A row for each side that traded: position price and the kinds of fills with their numbers."""
+    """A row for each side that traded: its position price, then the kinds of its fills with their numbers."""
     rows: list[list[Line2D]] = []
     for pside in PSIDES:
         types = fills.loc[fills["type"].str.endswith(pside), "type"]
         counts = [(kind, int(types.str.startswith(kind.prefix).sum())) for kind in _KINDS]
         if handles := [_handle(kind, pside, count) for kind, count in counts if count]:
             line = Line2D([], [], color=SIDE_COLOURS[pside], linestyle=_LINE_STYLES[pside])
-            line.set_label(f"{pside} position price")
+            line.set_label(f"{pside}: position price")
             rows.append([line, *handles])
     firsts = [
-        Line2D([], [], color=GREY, label="close (band: low to high)"),
+        Line2D([], [], color=GREY, label="close, low to high"),
         Line2D([], [], linestyle="none", label=" "),
     ]
     return [[first, *row] for first, row in zip(firsts, rows, strict=False)]
@@ -151,5 +151,5 @@ def _handle(kind: _Kind, pside: Pside, count: int) -> Line2D:
         markerfacecolor=colour if kind.is_entry else "white",
         markeredgecolor=colour,
         markeredgewidth=1.6,
-        label=f"{pside} {kind.label} ({count:,})",
+        label=f"{kind.label} ({count:,})",
     )

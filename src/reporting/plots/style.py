@@ -31,7 +31,7 @@ BLUE, VERMILION, GREEN, AMBER = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 INK, GREY, PALE = "#222222", "#6F6F6F", "#D9D9D9"
 SIDE_COLOURS: dict[Pside, str] = {"long": BLUE, "short": VERMILION}
 
-_TITLE, _SUBTITLE, _LABEL, _TICK, _SMALL = 25, 16, 16, 14, 11
+_TITLE, _SUBTITLE, _LABEL, _TICK, _SMALL = 25, 16, 16, 14, 12
 
 Floats = npt.NDArray[np.float64]
 Moments = npt.NDArray[np.datetime64]
@@ -130,7 +130,9 @@ def legend(ax: Axes, *rows: Sequence[Artist]) -> None:
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),
         borderaxespad=0.2,
-        columnspacing=1.6,
+        columnspacing=1.4,
+        handlelength=1.7,
+        handletextpad=0.5,
         frameon=False,
         fontsize=_TICK if columns <= 7 else _SMALL,
     )
