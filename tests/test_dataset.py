@@ -272,7 +272,7 @@ def test_sample(tmp_path: Path) -> None:
 
 
 def test_coin_sources(three_coins: Path) -> None:
-    """They route combined data only; several exchanges cannot be combined yet; coins that are not traded do not matter."""
+    """They route combined data only, several exchanges cannot be combined yet; untraded coins do not matter."""
     with pytest.raises(DataError, match="bybit beside local"):
         prepare_dataset(request(three_coins, coin_sources={"BTC": "bybit"}), clock=CLOCK)
     single = request(three_coins, coin_sources={"BTC": "bybit"}, exchange_key="local", name="local")

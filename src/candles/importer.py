@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -123,6 +124,10 @@ def _check_request(request: ImportRequest) -> None:
         raise UsageError(f"--exchange {sample.EXCHANGE}: this exchange is built in and computes its candles")
     if request.btc_flat is not None and not 0.0 < request.btc_flat < float("inf"):
         raise UsageError(f"--btc-flat {request.btc_flat}: the price must be a number above 0")
+    try:
+        ZoneInfo(request.read.tz)
+    except (KeyError, ValueError, OSError):
+        raise UsageError(f"--tz {request.read.tz}: no such time zone; write it like Europe/Berlin") from None
 
 
 def _expand(inputs: tuple[Path, ...]) -> list[Path]:
