@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -143,9 +144,16 @@ def test_excludes_processes(directory: Path, tmp_path: Path) -> None:
 
 
 def test_replaced_file_is_not_the_lock(directory: Path) -> None:
-    """A lock on a file that lost its name to another counts for nothing: the file with the name is locked."""
-    fd = _hold(directory / ".lock", pid=os.getpid(), heartbeat_s=0.0)
-    (directory / ".lock").rename(directory / "old")
-    with candle_lock(directory, purpose="x", clock=ManualClock(0), timeout_s=0):
-        assert (directory / ".lock").stat().st_ino != (directory / "old").stat().st_ino
-    os.close(fd)
+    """A lock on a file that lost its name between opening and locking counts for nothing: it is tried again."""
+    path, armed = directory / ".lock", True
+
+    def rename_once(event: str, _: object) -> None:
+        nonlocal armed
+        if armed and event == "fcntl.flock":
+            armed = False
+            path.rename(directory / "old")
+
+    sys.addaudithook(rename_once)
+    with candle_lock(directory, purpose="x", clock=ManualClock(0), timeout_s=1, sleep=lambda _: None):
+        assert not armed
+        assert json.loads(path.read_text())["purpose"] == "x"

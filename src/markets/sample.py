@@ -186,7 +186,7 @@ def _coin_path(row: Instrument, block: int, seed: int) -> tuple[Floats, Floats]:
     return path, row.beta * row.beta * market_variance + variance
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _market_path(block: int, seed: int) -> tuple[Floats, Floats, Floats]:
     """The common factor: its log path, its variance each minute, and its log activity."""
     stream = f"{seed}:market"
