@@ -82,8 +82,12 @@ def _parts(result: BacktestResult, facts: RunFacts) -> Iterator[RenderableType]:
     yield _titled("Backtest", _facts_table(result, facts))
     yield Text("\nrecent: mean of ten tails of the run (_w); profit: pnl after fees, in USD", style="dim")
     shown: set[str] = set()
+    currencies = _currencies(result.analysis)
+    if len(currencies) == 1:
+        yield Text("without BTC collateral the metrics in BTC are those in USD", style="dim")
+        shown.update(key for key in result.analysis if key.endswith("_btc"))
     for title, names in _CURRENCY_GROUPS.items():
-        yield from _group(title, names, result.analysis, ("_usd", "_btc"), shown)
+        yield from _group(title, names, result.analysis, currencies, shown)
     for title, names in _SHARED_GROUPS.items():
         yield from _group(title, names, result.analysis, ("",), shown)
     rest = _other_metrics(result.analysis, shown)
@@ -93,6 +97,13 @@ def _parts(result: BacktestResult, facts: RunFacts) -> Iterator[RenderableType]:
         yield _titled("Fills by coin", _fills_by_coin(result.fills))
     if facts.directory is not None:
         yield Text.assemble("\nResults in ", (str(facts.directory), "bold"), overflow="fold")
+
+
+def _currencies(analysis: Analysis) -> tuple[str, ...]:
+    """Suffixes of the currencies worth showing: one where both say the same, as they do without BTC collateral."""
+    in_usd = {key.removesuffix("_usd"): value for key, value in analysis.items() if key.endswith("_usd")}
+    in_btc = {key.removesuffix("_btc"): value for key, value in analysis.items() if key.endswith("_btc")}
+    return ("_usd",) if in_usd == in_btc else ("_usd", "_btc")
 
 
 def _table() -> Table:

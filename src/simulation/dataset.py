@@ -468,9 +468,11 @@ def _final_range(plan: _Plan, loaded: list[_Loaded], manager: CandlestickManager
 def _btc_usd(
     request: DatasetRequest, plan: _Plan, manager: CandlestickManager, span: tuple[int, int]
 ) -> tuple[Array, list[str]]:
-    """Closes of BTC each minute, carried over gaps, and backwards to the start."""
+    """Closes of BTC each minute up to the last midnight, carried over gaps, to the end and back to the start (15.6)."""
     start, end = span
-    real = manager.get_candles(plan.btc_symbol, start_ts=start, end_ts=end, strict=True)
+    midnight = end // DAY_MS * DAY_MS
+    until = midnight if midnight >= start else end
+    real = manager.get_candles(plan.btc_symbol, start_ts=start, end_ts=until, strict=True)
     if not len(real):
         raise OfflineDataError(
             f"{request.exchange} has no candles of BTC between {ts_to_date(start)} and {ts_to_date(end)}, which "
@@ -478,7 +480,7 @@ def _btc_usd(
             "metrics matter"
         )
     notes = []
-    if real["ts"][0] > start or real["ts"][-1] < end:
+    if real["ts"][0] > start or real["ts"][-1] < until:
         first, last = (ts_to_date(real["ts"][i]) for i in (0, -1))
         notes.append(f"the BTC/USD prices cover only {first} to {last} of the range; they are flat outside")
     closes = manager.standardize_gaps(real, start_ts=start, end_ts=end, fill_leading_gaps=True, assume_sorted=True)["c"]

@@ -89,7 +89,8 @@ def main() -> None:
     args = parser.parse_args()
     warmup = 44_820  # of the template, candles.md 14
     minutes = args.minutes + warmup
-    table = Table("coins", "sides", "metrics only", "full", "fills", "hash of fills", title="million coin-minutes a second")
+    heads = ("coins", "sides", "metrics only", "full", "fills", "hash of fills")
+    table = Table(*heads, title="million coin-minutes a second")
     for coins in map(int, args.coins.split(",")):
         hlcvs, markets = cube(coins, minutes)
         btc = np.ascontiguousarray(hlcvs[:, 0, 2])
