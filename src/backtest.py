@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.clock import SystemClock
 from core.errors import ConfigError, PassivbotError, RunError, UsageError
+from core.log import LEVELS, parse_level
 from core.log import setup as setup_logging
 from core.paths import DEFAULT_CACHE_DIR
 from core.program import run_program
@@ -62,7 +63,6 @@ def main(argv: Sequence[str]) -> int:
 
 def read_config(path: str | None, values: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The config the run uses: loaded, with the command line's values, suite switch and resolved overrides."""
-    from config.changes import RAW_KEY
     from config.check import odd_values
     from config.cli import debug_level, update_config_with_args
     from config.load import load_config
@@ -79,13 +79,20 @@ def read_config(path: str | None, values: Mapping[str, Any], options: Mapping[st
     for line in [*([warning] if warning else []), *odd_values(config)]:
         logger.warning(line)
     config["backtest"] |= {name.partition(".")[2]: value for name, value in values.items() if ".cm_" in name}
+    if "cm_debug_level" in config["backtest"]:
+        set_level(("candles", "candlestick_manager"), config["backtest"]["cm_debug_level"])
     config = resolve_coin_overrides(config, clock=clock)
     other = options.get("suite_config")
     config = apply_suite_options(config, options.get("suite"), load_config(other, clock=clock) if other else None)
     if config["backtest"]["suite"]["enabled"]:
         raise UsageError("backtest.suite.enabled is true, but suites are not built yet: run without, by --suite n")
-    del config[RAW_KEY]
     return config
+
+
+def set_level(names: Sequence[str], debug_level: int) -> None:
+    """Let some loggers say more, or less, than the rest."""
+    for name in names:
+        logging.getLogger(name).setLevel(LEVELS[parse_level(debug_level) or 0])
 
 
 def backtest(config: dict[str, Any], options: Mapping[str, Any]) -> None:

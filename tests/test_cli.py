@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from config.programs import BACKTEST, DOWNLOAD, MAIN, OPTIMIZE, Program
 from config.suite import apply_suite_options
 from core.clock import ManualClock
 from core.dates import date_to_ts
-from core.errors import ConfigError, UsageError
+from core.errors import ConfigError, DataError, UsageError
+from core.program import run_program
 
 ROOT = Path(__file__).parents[1]
 CLOCK = ManualClock(date_to_ts("2026-11-21"))
@@ -307,6 +309,34 @@ def test_debug_level(line: str, configured: Any, level: int, warned: bool) -> No
     assert (got, warning is not None) == (level, warned)
 
 
+# --- the top of a program ---
+
+
+def raising(error: BaseException) -> Callable[[Sequence[str]], int]:
+    def main(argv: Sequence[str]) -> int:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ConfigError("live.user is 3:\nuse a text"), 2, "error: live.user is 3: use a text"),
+        (DataError("no candles"), 1, "error: no candles"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (PermissionError(13, "Permission denied", "caches"), 1, "error: caches: Permission denied"),
+        (ZeroDivisionError("x"), 1, "error: unexpected ZeroDivisionError: x (--debug-level 2 shows where)"),
+    ],
+)
+def test_failures_are_one_line(
+    capsys: pytest.CaptureFixture[str], error: BaseException, status: int, line: str
+) -> None:
+    """The class of an error decides the exit status."""
+    assert run_program(raising(error), []) == status
+    assert capsys.readouterr().err == line + "\n"
+
+
 # --- help and the program itself ---
 
 
@@ -370,3 +400,10 @@ def test_traceback_from_debug_level_2_on(tmp_path: Path) -> None:
     result = start("-e", "bybit,binance", "-v", cwd=tmp_path)
     assert result.returncode == 2
     assert "Traceback" in result.stderr
+
+
+def test_reader_of_the_output_may_leave(tmp_path: Path) -> None:
+    """A closed pipe is no error to report."""
+    command = f"{sys.executable} {ROOT / 'src' / 'backtest.py'} --help-all | head -1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert result.stderr == ""

@@ -21,6 +21,7 @@ from core.dates import date_to_ts
 pytest.importorskip("passivbot_rust", reason="the Rust extension is not built: maturin develop --release")
 
 from simulation.payload import Payload, build_backtest_payload, subset_backtest_payload
+from simulation.run import execute_backtest, run_backtest
 
 CLOCK = ManualClock(date_to_ts("2026-11-21"))
 COINS = ["BTC", "ETH", "XRP"]
@@ -179,6 +180,22 @@ def test_subset() -> None:
     for bad in ({"coin_symbols": ["DOGE"]}, {"coin_indices": [3]}, {}):
         with pytest.raises(ValueError, match="coin"):
             subset_backtest_payload(payload, **bad)  # type: ignore[arg-type]
+
+
+def test_run(caplog: pytest.LogCaptureFixture) -> None:
+    """Payload and engine in one call give what the two steps give; a reduced payload runs like one built smaller."""
+    cube, btc, stamps = arrays()
+    config = config_of(minimum_coin_age_days=0)
+    mss = {coin: market(coin) for coin in COINS}
+    fills, equities, analysis = run_backtest(cube, mss, config, "sample", btc, stamps)
+    payload = payload_of(config)
+    again = execute_backtest(payload, config)
+    assert np.array_equal(equities, again[1])
+    assert (len(fills), analysis) == (len(again[0]), again[2])
+    config["backtest"]["coins"] = {"sample": ["ETH", "XRP"]}
+    small = build_backtest_payload(cube, mss, config, "sample", btc, stamps, coin_indices=[1, 2])
+    part = subset_backtest_payload(payload, coin_symbols=["ETH", "XRP"])
+    assert np.array_equal(execute_backtest(part, config)[1], execute_backtest(small, config)[1])
 
 
 def golden_cases(shared: Path) -> list[Path]:

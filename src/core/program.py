@@ -6,6 +6,7 @@ Status 0 done, 1 data or run-time failure, 2 what the user can correct, 130 inte
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -25,6 +26,12 @@ def run_program(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> in
     except PassivbotError as exc:
         _tell(f"error: {exc}")
         return exc.exit_status
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as exc:
+        _tell(f"error: {exc.filename or 'the system'}: {exc.strerror or exc}")
+        return 1
     except Exception as exc:  # noqa: BLE001 - top of the program: nothing above could handle it
         _tell(f"error: unexpected {type(exc).__name__}: {exc} (--debug-level 2 shows where)")
         return 1
