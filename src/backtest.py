@@ -85,7 +85,7 @@ def read_config(path: str | None, values: Mapping[str, Any], options: Mapping[st
     other = options.get("suite_config")
     config = apply_suite_options(config, options.get("suite"), load_config(other, clock=clock) if other else None)
     if config["backtest"]["suite"]["enabled"]:
-        raise UsageError("backtest.suite.enabled is true, but suites are not built yet: run without, by --suite n")
+        raise UsageError("suites are not built yet: leave out --suite, or set backtest.suite.enabled false (--suite n)")
     return config
 
 

@@ -133,3 +133,9 @@ def test_own_mode_beats_the_global_one() -> None:
     modes = forced_modes(live, {"BTC": {"live": {"forced_mode_long": "", "forced_mode_short": "gs"}}})
     assert (modes.of("BTC", "long"), modes.of("BTC", "short")) == (None, "graceful_stop")
     assert (modes.of("ETH", "long"), modes.of("ETH", "short")) == ("panic", None)
+
+
+def test_shipped_example_finds_its_file_from_anywhere() -> None:
+    """A config found in the source tree has its override files there, whatever the working directory."""
+    got = resolved({"XRP": {"override_config_path": "overrides/xrp.json"}}, "configs/examples/overrides.json")
+    assert got["XRP"]["live"] == {"forced_mode_long": "normal"}

@@ -15,6 +15,7 @@ from config.schema_bot import OVERRIDABLE_BOT_KEYS
 from config.text import read_hjson
 from core.clock import Clock
 from core.errors import ConfigError
+from core.paths import resolve_input
 from core.terms import PSIDES
 from markets.symbols import symbol_to_coin
 
@@ -29,7 +30,8 @@ def resolve_coin_overrides(config: Config, *, clock: Clock, to_coin: Callable[[s
     The entry beats the file. Keys are kept even where they equal the base config. Resolving twice changes nothing.
     """
     result = copy.deepcopy(config)
-    base_dir = Path(config["live"].get("base_config_path") or "").parent
+    base_path = config["live"].get("base_config_path") or ""
+    base_dir = (resolve_input(base_path) or Path(base_path)).parent
     resolved: dict[str, Config] = {}
     for coin, override in _by_coin(config["coin_overrides"], to_coin).items():
         check_override(override, f"coin_overrides.{coin}")
