@@ -20,6 +20,7 @@ from config.schema_bot import BOT_KEYS, OVERRIDABLE_BOT_KEYS
 from config.settings import backtest_settings, offline_wanted
 from core.clock import ManualClock
 from core.dates import date_to_ts
+from simulation.requests import dataset_requests
 
 ROOT = Path(__file__).parents[1]
 CLOCK = ManualClock(date_to_ts("2026-11-21"))
@@ -166,6 +167,17 @@ def test_settings_record(shared: Path) -> None:
     assert settings.maker_fee_override == 0.0002
     assert (settings.minimum_coin_age_days, type(settings.minimum_coin_age_days)) == (60, int)
     assert settings.forced_modes.of("ETH", "short") == "graceful_stop"
+
+
+def test_cache_key_of_a_reference_config(shared: Path) -> None:
+    """The vectors of section 16: numbers enter the dataset's key as the config has them."""
+    config = load_config(shared / "reference_configs" / "01_btc_long_grid_only.json", clock=CLOCK)
+    keys = []
+    for age in (60, 60.0):
+        config["live"]["minimum_coin_age_days"] = age
+        (request,) = dataset_requests(backtest_settings(config), {}, Path("caches"))
+        keys.append(request.key)
+    assert keys == ["c9b585e82068d461", "8ad2ac9e66401608"]
 
 
 @pytest.mark.parametrize(
