@@ -4,7 +4,7 @@ PYTHON := venv/bin/python
 CRATE := passivbot-rust
 SHARED := ../shared
 
-.PHONY: help setup build check fix test golden
+.PHONY: help setup build check fix test golden docs
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -34,3 +34,6 @@ test: ## all tests, Python and Rust
 
 golden: ## the engine against the golden data beside the checkout
 	$(PYTHON) $(SHARED)/golden/check_engine.py all $(SHARED)/golden
+
+docs: ## the tables of docs/configuration.md, from the schema
+	cd src && ../$(PYTHON) -m config.doc

@@ -58,7 +58,7 @@ def test_sample_example_gives_everything(tmp_path: Path) -> None:
 
 
 def test_second_run_is_the_same_and_reuses_the_dataset(place: Path) -> None:
-    """Equal fills each time, the second time from the dataset cache; the saved config runs; -dp leaves coin plots out."""
+    """Equal fills each time, then from the dataset cache; the saved config runs; -dp leaves coin plots out."""
     command = [SAMPLE, *SHORT, "-dp", "--backtest.base_dir"]
     first = backtest(place, *command, "first")
     assert "reused" not in first.stderr
@@ -126,7 +126,7 @@ def edited(tmp_path: Path, **changes: Any) -> Path:
 def test_mistakes_end_with_one_line(
     tmp_path: Path, changes: dict[str, Any], args: list[str], status: int | tuple[int, ...], text: str
 ) -> None:
-    """Status 2 for what the user can correct, 1 for data; the last line names the key or value; no traceback, no results."""
+    """Status 2 for what the user can correct, 1 for data; the last line names the key or value; no traceback."""
     allowed = status if isinstance(status, tuple) else (status,)
     config = edited(tmp_path, **changes)
     result = None
