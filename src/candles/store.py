@@ -28,6 +28,7 @@ from core import paths
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock
 from core.dates import ts_to_date
 from core.errors import StoreError
+from core.files import remove_orphans
 from markets.candle import ARCHIVE, ARCHIVE_FILL, CANDLE_DTYPE, VALUE_FIELDS, Candles, timeframe_ms
 from markets.symbols import short_exchange
 
@@ -36,7 +37,6 @@ logger = logging.getLogger(__name__)
 MONTH_CLOSES_AFTER_MS = 72 * HOUR_MS
 READ_THREADS = 4
 LIST_TRIES = 3
-ORPHAN_AGE_MS = HOUR_MS
 
 _FILE_NAME = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?\.parquet")
 
@@ -146,7 +146,7 @@ class CandleStore:
             return result
         self._warn_of_odd_prices(symbol, candles)
         with self.lock(symbol, purpose):
-            self._remove_orphans(symbol)
+            remove_orphans(self.directory(symbol), "*", self.clock.now_ms())
             for name, rows in self._by_file(candles):
                 result += self._merge_into(symbol, name, rows)
             meta = self.read_meta(symbol)
@@ -266,11 +266,6 @@ class CandleStore:
                 "%s of %s: %d candles with open or close outside low and high, first at %s",
                 symbol, self.exchange, odd.sum(), first,
             )  # fmt: skip
-
-    def _remove_orphans(self, symbol: str) -> None:
-        for tmp in self.directory(symbol).glob(".*.tmp"):
-            if self.clock.now_ms() - tmp.stat().st_mtime_ns // 1_000_000 > ORPHAN_AGE_MS:
-                tmp.unlink(missing_ok=True)
 
 
 def _difference(old: Candles, merged: Candles) -> WriteResult:

@@ -5,17 +5,30 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from core.clock import HOUR_MS
 from core.errors import DataError, RunError
 
 
 def temporary_name(path: Path) -> Path:
     """A hidden name beside `path` that no other process uses: `.{name}.{pid}.{random}.tmp`."""
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+ORPHAN_AGE_MS = HOUR_MS
+
+
+def remove_orphans(directory: Path, name: str, now_ms: int) -> None:
+    """Remove what killed processes left of writing `name` (a glob) in `directory`, once it is an hour old."""
+    for path in directory.glob(f".{name}.*.tmp"):
+        with suppress(FileNotFoundError):  # another process is cleaning up too
+            if now_ms - path.stat().st_mtime_ns // 1_000_000 > ORPHAN_AGE_MS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from config.dump import streamlined_json, strip_metadata
 from core.clock import Clock
 from core.dates import ts_to_date
 from core.errors import RunError
-from core.files import temporary_name
+from core.files import remove_orphans, temporary_name
 from core.terms import PSIDES
 from simulation.results import BacktestResult, CandleCube
 
@@ -50,6 +50,7 @@ def post_process(
     parent = Path(results_path)
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        remove_orphans(parent, "result", clock.now_ms())
         with _staging(parent) as folder:
             _write_plots(folder, result, config, exchange, candles)
             _write_tables(folder, result)
