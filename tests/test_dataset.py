@@ -248,7 +248,7 @@ def test_btc_prices_are_needed(tmp_path: Path, caplog: pytest.LogCaptureFixture)
 
 def test_empty_range(three_coins: Path) -> None:
     """A start that is not before the end is an error."""
-    with pytest.raises(DataError, match="start date 2023-11-15 is not before end date 2023-11-15"):
+    with pytest.raises(DataError, match="start date 2023-11-15 is not before the end, 2023-11-15"):
         prepare_dataset(request(three_coins, start_date=END), clock=CLOCK)
 
 

@@ -41,8 +41,8 @@ class FakeProject:
         (root / "passivbot-rust" / "src").mkdir(parents=True)
         (root / "passivbot-rust" / "Cargo.toml").write_text("[package]")
         (root / "src" / "tools").mkdir(parents=True)
-        for name in ("streamline_json.py", "_src_path.py"):
-            (root / "src" / "tools" / name).write_text("")
+        for name in ("tools/streamline_json.py", "tools/_src_path.py", "main.py", "backtest.py", "optimize.py"):
+            (root / "src" / name).write_text("")
         (root / "src" / "core").mkdir()
         shutil.copy(ROOT / "src" / "core" / "crate_hash.py", root / "src" / "core")
         (root / "requirements.txt").write_text("./passivbot-rust\n")
@@ -156,6 +156,13 @@ def test_wrong_commands(
     """They are refused in one line before anything is installed."""
     assert project.start(*words) == (2, [])
     assert message in capsys.readouterr().err
+
+
+def test_missing_program(project: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program that this version does not have is said to be missing before anything is installed."""
+    (project.root / "src" / "main.py").unlink()
+    assert project.start("live", "x") == (2, [])
+    assert "live is not part of this version yet" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

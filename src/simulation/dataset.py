@@ -217,7 +217,8 @@ def _plan(request: DatasetRequest, manager: CandlestickManager, clock: Clock) ->
         end = last
     if end <= requested:
         raise DataError(
-            f"start date {request.start_date} is not before end date {request.end_date}: there is nothing to run"
+            f"start date {request.start_date} is not before the end, {ts_to_date(end)}: there is nothing to run; "
+            "choose an earlier backtest.start_date"
         )
     markets = _markets(request)
     to_symbols, _ = coin_maps_of(markets, quote_currency(request.exchange))
