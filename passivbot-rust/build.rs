@@ -1,8 +1,8 @@
 //! Bakes a hash of the crate's sources into the extension, so that Python can tell a stale build from a fresh one.
 //!
-//! Hex SHA-256 over, for each of `Cargo.toml`, `Cargo.lock`, `build.rs`, `pyproject.toml` and `src/**/*.rs` in sorted
-//! order of the POSIX relative path: path bytes, a zero byte, file bytes, a zero byte. `src/core/rust_build.py`
-//! computes the same.
+//! Hex SHA-256 over, for each of `Cargo.toml`, `Cargo.lock`, `build.rs`, `pyproject.toml`, `.cargo/config.toml` and
+//! `src/**/*.rs` in sorted order of the POSIX relative path: path bytes, a zero byte, file bytes, a zero byte.
+//! `src/core/crate_hash.py` computes the same.
 
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ fn rust_sources(dir: &Path, found: &mut Vec<PathBuf>) {
 
 fn main() {
     let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
-    let mut files: Vec<PathBuf> = ["Cargo.toml", "Cargo.lock", "build.rs", "pyproject.toml"]
+    let mut files: Vec<PathBuf> = ["Cargo.toml", "Cargo.lock", "build.rs", "pyproject.toml", ".cargo/config.toml"]
         .iter()
         .map(|name| root.join(name))
         .filter(|path| path.is_file())
@@ -49,7 +49,7 @@ fn main() {
     });
     println!("cargo:rustc-env=PASSIVBOT_SOURCE_HASH={hex}");
     println!("cargo:rerun-if-changed=src");
-    for name in ["Cargo.toml", "Cargo.lock", "build.rs", "pyproject.toml"] {
+    for name in ["Cargo.toml", "Cargo.lock", "build.rs", "pyproject.toml", ".cargo/config.toml"] {
         println!("cargo:rerun-if-changed={name}");
     }
 }

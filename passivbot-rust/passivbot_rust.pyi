@@ -72,7 +72,8 @@ def backtest_multi_coin(
     `bot_params`: for each coin {"long": {...}, "short": {...}} with the keys of `bot_param_names()`; `exchange_params_list`:
     for each coin qty_step, price_step, min_qty, min_cost, c_mult and optionally maker_fee; `backtest_params_dict`: the keys
     of backtest_engine.md 2.2. `fills` is an object array [n, 18] (14.1), `equities` float64 [m, 3]: ms, USD, BTC; both are
-    None with `metrics_only`. Metrics are keyed as in `metric_table()`, None where not finite.
+    None with `metrics_only`. `plan_every_row` switches off the skipping of planning passes that nothing can fill, for
+    tests: results are the same. Metrics are keyed as in `metric_table()`, None where not finite.
 
     The interpreter lock is free meanwhile; Ctrl-C raises KeyboardInterrupt.
     ValueError: a missing key, a bad value (text names its path), or the planner refuses a row (`EngineError.row`).

@@ -7,6 +7,7 @@ pub mod account;
 pub mod book;
 pub mod dataset;
 pub mod indicators;
+pub mod outlook;
 pub mod record;
 pub mod view;
 
@@ -19,7 +20,8 @@ use crate::types::{BotParams, ExchangeParams, FillLog, PerSide, Pside, Samples, 
 use account::{Account, Collateral};
 use book::{Books, Positions, Reach};
 use dataset::{Candles, ValidRange};
-use indicators::Indicators;
+use indicators::{Indicators, Readers};
+use outlook::{Outlook, Scene};
 use std::sync::atomic::{AtomicBool, Ordering};
 use view::RowState;
 
@@ -68,6 +70,10 @@ pub struct RunParams {
     pub filter_by_min_effective_cost: bool,
     /// Both sides of a coin may be open.
     pub hedge_mode: bool,
+    /// Nobody will look at fills and equity: the equity in BTC is sampled only where metrics need it.
+    pub metrics_only: bool,
+    /// Plans even where provably nothing can fill: the plain path that skipping is tested against.
+    pub plan_every_row: bool,
 }
 
 /// Result of a run.
@@ -147,6 +153,21 @@ fn warmup_rows(configured: usize, coins: &[CoinSpec]) -> usize {
     (longest.ceil() as usize).max(1)
 }
 
+/// True unless every tradable coin always gets a slot, whatever its rank: there are as many slots as coins, and nobody
+/// takes one without being tradable, be it as a position that outlived its data or as a coin that is forced to trade.
+fn needs_ranking(coins: &[CoinSpec], ranges: &[ValidRange], globals: &PerSide<BotParams>, rows: usize) -> bool {
+    let enough_slots = globals.iter().all(|p| p.n_positions == 0 || p.n_positions >= coins.len());
+    let forced = coins.iter().flat_map(|coin| coin.forced_modes.iter()).any(|mode| *mode == Some(Mode::Normal));
+    !enough_slots || forced || ranges.iter().any(|range| range.last + 1 < rows)
+}
+
+/// Rows in which a coin becomes tradable or ceases to be, ascending.
+fn status_changes(ranges: &[ValidRange]) -> Vec<usize> {
+    let mut rows: Vec<usize> = ranges.iter().flat_map(|range| [range.trade_start, range.last + 1]).collect();
+    rows.sort_unstable();
+    rows
+}
+
 /// State of a run between two minutes.
 struct Engine<'a, C: Candles> {
     coins: &'a [CoinSpec],
@@ -167,6 +188,21 @@ struct Engine<'a, C: Candles> {
     input: PlanInput,
     planner: Workspace,
     reach: Vec<Reach>,
+    /// Orders are resting; false after a skipped planning pass.
+    resting: bool,
+    outlook: Outlook,
+    may_skip: bool,
+    any_filled: bool,
+    /// Somebody asked for the equity in BTC.
+    samples_btc: bool,
+    /// Net exposure; without collateral it changes with fills only.
+    twe_net: f64,
+    /// Sizing balance and realised profit that the allowances were computed from.
+    allowances_of: Option<(f64, f64, f64)>,
+    /// Rows, ascending, from which on some coin is or is no longer tradable.
+    status_changes: Vec<usize>,
+    limits_known: bool,
+    can_trade: bool,
     log: FillLog,
     samples: Option<Samples>,
 }
@@ -203,8 +239,16 @@ impl<'a, C: Candles> Engine<'a, C> {
         let globals = global_params(coins);
         let trails = |p: &BotParams| p.close_trailing_grid_ratio != 0.0 || p.entry_trailing_grid_ratio != 0.0;
         let limited = |pside: Pside| coins.iter().any(|coin| coin.params[pside].wallet_exposure_limit != 0.0);
+        let ranking = run.plan_every_row || needs_ranking(coins, &ranges, &globals, candles.rows());
+        let plans = |p: &BotParams| p.total_wallet_exposure_limit > 0.0 && p.n_positions > 0;
+        let sides = if run.plan_every_row {
+            PerSide { long: true, short: true }
+        } else {
+            PerSide::from_fn(|p| plans(&globals[p]))
+        };
+        let readers = Readers { sides, ranking };
         Self {
-            indicators: Indicators::new(coins, &ranges, candles, &globals, run.first_timestamp_ms),
+            indicators: Indicators::new(coins, &ranges, candles, &globals, readers, run.first_timestamp_ms),
             enabled: PerSide::from_fn(|p| limited(p) && globals[p].n_positions > 0),
             trails: PerSide::from_fn(|p| coins.iter().map(|coin| trails(&coin.params[p])).collect()),
             account: Account::new(run.starting_balance, run.collateral, btc_usd[0]),
@@ -216,6 +260,16 @@ impl<'a, C: Candles> Engine<'a, C> {
             input: view::new_input(coins, &globals, run),
             planner: Workspace::default(),
             reach: vec![Reach::NONE; n],
+            resting: false,
+            outlook: Outlook::new(n, !run.filter_by_min_effective_cost && ranking),
+            may_skip: !run.plan_every_row,
+            any_filled: false,
+            samples_btc: run.collateral.cap > 0.0 || !run.metrics_only,
+            twe_net: 0.0,
+            allowances_of: None,
+            status_changes: status_changes(&ranges),
+            limits_known: false,
+            can_trade: false,
             log: FillLog::default(),
             samples: None,
             coins,
@@ -235,7 +289,9 @@ impl<'a, C: Candles> Engine<'a, C> {
                 return Err(RunError::Cancelled);
             }
             self.match_row(row);
-            self.indicators.absorb_row(row, self.coins, &self.ranges, self.candles);
+            if self.indicators.absorb_row(row, self.coins, &self.ranges, self.candles) {
+                self.outlook.expire();
+            }
             if self.account.holds_btc() {
                 self.account.value_at(self.btc_usd[row]);
             }
@@ -255,19 +311,28 @@ impl<'a, C: Candles> Engine<'a, C> {
 
     /// Fills what the candle of the row reaches: longs first, coins ascending.
     fn match_row(&mut self, row: usize) {
+        if self.any_filled {
+            self.any_filled = false;
+            for pside in Pside::BOTH {
+                self.filled[pside].fill(false);
+            }
+        }
+        if !self.resting {
+            return;
+        }
         let hit = |coin: usize| {
             let candle = self.candles.at(row, self.coins[coin].column);
             self.ranges[coin].tradable(row) && self.reach[coin].hit(candle.high, candle.low)
         };
-        for pside in Pside::BOTH {
-            self.filled[pside].fill(false);
-        }
         if (0..self.coins.len()).any(hit) {
+            self.any_filled = true;
+            self.outlook.expire();
             self.match_side::<Long>(row);
             self.match_side::<Short>(row);
         }
     }
 
+    /// Matches one side; every fill is an event for the outlook.
     fn match_side<S: Side>(&mut self, row: usize) {
         if !*S::of(&self.enabled) {
             return;
@@ -311,8 +376,21 @@ impl<'a, C: Candles> Engine<'a, C> {
         }
     }
 
-    /// Counts slots and shares the side's limit among the tradable coins (10). False if there is nothing to trade.
+    /// Counts slots and shares the side's limit among the tradable coins (10), where that set has changed. False if there
+    /// is nothing to trade.
     fn refresh_limits(&mut self, row: usize) -> bool {
+        let changed = self.status_changes.iter().position(|change| *change > row).unwrap_or(self.status_changes.len());
+        if changed == 0 && self.limits_known {
+            return self.can_trade;
+        }
+        self.status_changes.drain(..changed);
+        self.limits_known = true;
+        self.outlook.expire();
+        self.can_trade = self.share_limits(row);
+        self.can_trade
+    }
+
+    fn share_limits(&mut self, row: usize) -> bool {
         let tradable = self.ranges.iter().filter(|range| range.tradable(row)).count();
         if tradable == 0 {
             return false;
@@ -337,16 +415,7 @@ impl<'a, C: Candles> Engine<'a, C> {
     /// Replaces all orders by those planned from the state after the row (11).
     fn plan_row(&mut self, row: usize) -> Result<(), CoreError> {
         self.input.balance = self.account.sizing;
-        for pside in Pside::BOTH {
-            let global = &self.globals[pside];
-            let pct = global.unstuck_loss_allowance_pct;
-            self.input.globals[pside].unstuck_allowance = if pct > 0.0 {
-                let pct = pct * global.total_wallet_exposure_limit;
-                unstuck_allowance(self.account.sizing, pct, self.realised.max, self.realised.sum)
-            } else {
-                0.0
-            };
-        }
+        self.refresh_allowances();
         let state = RowState {
             row,
             coins: self.coins,
@@ -357,11 +426,28 @@ impl<'a, C: Candles> Engine<'a, C> {
             trailing: &self.trailing,
             raw_balance: self.account.usd_total,
         };
+        if self.may_skip && !self.indicators.odd && self.account.sizing.is_finite() {
+            let scene = Scene { state: &state, input: &self.input };
+            if !scene.may_fill(&mut self.outlook) {
+                self.resting = false;
+                return Ok(());
+            }
+        }
+        self.resting = true;
         let filter = self.run.filter_by_min_effective_cost;
         for (coin, symbol) in self.input.symbols.iter_mut().enumerate() {
             state.refill(coin, symbol, filter);
         }
+        if self.may_skip {
+            self.input.globals.long.ladder_depth = state.ladder_depth::<Long>();
+            self.input.globals.short.ladder_depth = state.ladder_depth::<Short>();
+        }
         plan(&self.input, &mut self.planner)?;
+        if self.may_skip && self.planner.saw_dust {
+            self.input.globals.long.ladder_depth = f64::INFINITY;
+            self.input.globals.short.ladder_depth = f64::INFINITY;
+            plan(&self.input, &mut self.planner)?;
+        }
         emit::sort_per_coin(&self.input, &mut self.planner);
         for (reach, orders) in self.reach.iter_mut().zip(&self.planner.orders) {
             *reach = Reach::NONE;
@@ -372,28 +458,59 @@ impl<'a, C: Candles> Engine<'a, C> {
         Ok(())
     }
 
+    /// Loss that unstucking may realise, renewed when balance or realised profit have moved (11.1).
+    fn refresh_allowances(&mut self) {
+        let basis = (self.account.sizing, self.realised.sum, self.realised.max);
+        if self.allowances_of == Some(basis) {
+            return;
+        }
+        self.allowances_of = Some(basis);
+        for pside in Pside::BOTH {
+            let global = &self.globals[pside];
+            let pct = global.unstuck_loss_allowance_pct;
+            self.input.globals[pside].unstuck_allowance = if pct > 0.0 {
+                let pct = pct * global.total_wallet_exposure_limit;
+                unstuck_allowance(self.account.sizing, pct, self.realised.max, self.realised.sum)
+            } else {
+                0.0
+            };
+        }
+    }
+
     /// Samples equity and exposure once tracking is on (12).
     fn sample(&mut self, row: usize) {
-        let Some(samples) = &mut self.samples else { return };
-        let btc_price = self.btc_usd[row].max(EPS);
+        if self.samples.is_none() {
+            return;
+        }
         let mut equity = (self.account.usd_total, self.account.btc_total);
-        let mut add_side = |pnl: fn(f64, f64, f64, f64) -> f64, pside: Pside| {
-            for &coin in &self.positions.open[pside] {
-                let spec = &self.coins[coin];
-                let close = self.candles.at(row, spec.column).close;
-                if self.ranges[coin].valid(row) && close.is_finite() {
-                    let held = self.positions.held[pside][coin];
-                    let unrealised = pnl(held.price, close, held.size, spec.exchange.c_mult);
-                    equity.0 += unrealised;
-                    equity.1 += unrealised / btc_price;
+        self.add_unrealised::<Long>(row, &mut equity);
+        self.add_unrealised::<Short>(row, &mut equity);
+        if self.any_filled || self.account.holds_btc() {
+            let twe = self.positions.exposure(self.coins, self.account.usd_total);
+            self.twe_net = twe.long + twe.short;
+        }
+        if let Some(samples) = &mut self.samples {
+            samples.equity_usd.push(equity.0);
+            samples.twe_net.push(self.twe_net);
+            if self.samples_btc {
+                samples.equity_btc.push(equity.1);
+            }
+        }
+    }
+
+    #[inline]
+    fn add_unrealised<S: Side>(&self, row: usize, equity: &mut (f64, f64)) {
+        for &coin in S::of(&self.positions.open) {
+            let spec = &self.coins[coin];
+            let close = self.candles.at(row, spec.column).close;
+            if self.ranges[coin].valid(row) && close.is_finite() {
+                let held = S::of(&self.positions.held)[coin];
+                let unrealised = S::pnl(held.price, close, held.size, spec.exchange.c_mult);
+                equity.0 += unrealised;
+                if self.samples_btc {
+                    equity.1 += unrealised / self.btc_usd[row].max(EPS);
                 }
             }
-        };
-        add_side(Long::pnl, Pside::Long);
-        add_side(Short::pnl, Pside::Short);
-        let twe = self.positions.exposure(self.coins, self.account.usd_total);
-        samples.equity_usd.push(equity.0);
-        samples.equity_btc.push(equity.1);
-        samples.twe_net.push(twe.long + twe.short);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::entries::LADDER_ROUNDS;
 use crate::num::{EPS, compare, cost_to_qty, quantize, round_step, round_up, wallet_exposure};
 use crate::side::Side;
-use crate::trailing::trigger_price;
+use crate::trailing::TrailingDistances;
 use crate::types::{BotParams, ExchangeParams, Order, OrderKind, OrderType, Position, TrailingBundle};
 
 /// How far below its target the enforcer must bring the exposure.
@@ -26,6 +26,13 @@ pub struct CloseInputs<'a> {
     pub balance: f64,
     /// Touch on the close side.
     pub touch_out: f64,
+}
+
+/// How the next close finds its price.
+#[derive(Clone, Copy)]
+enum CloseMethod {
+    Grid,
+    Trailing,
 }
 
 fn order<S: Side>(qty: f64, price: f64, kind: OrderKind) -> Order {
@@ -90,28 +97,44 @@ impl CloseInputs<'_> {
         Some(order::<S>(qty, price, OrderKind::CloseAutoReduceWel))
     }
 
-    /// Take-profit order for how full the position is (9.3).
-    fn grid<S: Side>(&self, size: f64, pprice: f64) -> Order {
-        if size == 0.0 {
-            return Order::EMPTY;
-        }
+    /// Take-profit price for how full the position is, before it yields to the touch, and the slice (9.3);
+    /// a slice of `None` is the whole position.
+    fn grid_level<S: Side>(&self, size: f64, pprice: f64) -> (f64, Option<f64>) {
         let (p, step) = (self.params, self.exchange.price_step);
         let start = round_out::<S>(pprice * (1.0 + S::SIGN * p.close_grid_markup_start), step);
         let end = round_out::<S>(pprice * (1.0 + S::SIGN * p.close_grid_markup_end), step);
         if p.close_grid_qty_pct < 0.0 || p.close_grid_qty_pct >= 1.0 || start == end {
-            let qty = round_step(size, self.exchange.qty_step);
-            return order::<S>(qty, pass_out::<S>(self.touch_out, start), OrderKind::CloseGrid);
+            return (start, None);
         }
         let rungs = ((end - start).abs() / step).ceil();
-        let pct = p.close_grid_qty_pct.max(1.0 / rungs);
         let filled = self.exposure(size, pprice) / p.effective_limit();
         let price = if filled > 1.0 {
             S::pass_in(start, end)
         } else {
             round_out::<S>(start + (end - start) * filled.min(1.0), step)
         };
-        let price = pass_out::<S>(self.touch_out, price);
-        order::<S>(self.close_qty(size, pprice, pct, price), price, OrderKind::CloseGrid)
+        (price, Some(p.close_grid_qty_pct.max(1.0 / rungs)))
+    }
+
+    /// Take-profit order (9.3).
+    fn grid<S: Side>(&self, size: f64, pprice: f64) -> Order {
+        if size == 0.0 {
+            return Order::EMPTY;
+        }
+        let (level, slice) = self.grid_level::<S>(size, pprice);
+        let price = pass_out::<S>(self.touch_out, level);
+        let qty = match slice {
+            None => round_step(size, self.exchange.qty_step),
+            Some(pct) => self.close_qty(size, pprice, pct, price),
+        };
+        order::<S>(qty, price, OrderKind::CloseGrid)
+    }
+
+    fn trailing_distances(&self) -> TrailingDistances {
+        TrailingDistances {
+            threshold: self.params.close_trailing_threshold_pct,
+            retracement: self.params.close_trailing_retracement_pct,
+        }
     }
 
     /// Trailing close (9.4): the trigger is that of the opposite side's entries.
@@ -119,13 +142,11 @@ impl CloseInputs<'_> {
         if size == 0.0 {
             return Order::EMPTY;
         }
-        let p = self.params;
-        let distances = (p.close_trailing_threshold_pct, p.close_trailing_retracement_pct);
         let step = self.exchange.price_step;
-        match trigger_price::<S::Opposite>(self.trailing, pprice, distances, self.touch_out, step) {
+        match self.trailing_distances().price::<S::Opposite>(self.trailing, pprice, self.touch_out, step) {
             None => order::<S>(0.0, 0.0, OrderKind::CloseTrailing),
             Some(price) => {
-                let qty = self.close_qty(size, pprice, p.close_trailing_qty_pct, price);
+                let qty = self.close_qty(size, pprice, self.params.close_trailing_qty_pct, price);
                 order::<S>(qty, price, OrderKind::CloseTrailing)
             }
         }
@@ -143,7 +164,29 @@ impl CloseInputs<'_> {
         size.min(rest.max(min_qty))
     }
 
-    /// The next close: enforcer first, then trailing or grid by the share held (9.5).
+    /// Kind of the next close and the part of the position it works on, by the share held (9.5).
+    fn select<S: Side>(&self, size: f64, pprice: f64) -> (CloseMethod, f64) {
+        let ratio = self.params.close_trailing_grid_ratio;
+        if ratio >= 1.0 || ratio <= -1.0 {
+            return (CloseMethod::Trailing, size);
+        }
+        if ratio == 0.0 {
+            return (CloseMethod::Grid, size);
+        }
+        let limit = self.params.effective_limit();
+        let filled = match S::RATIO_WITHOUT_LIMIT {
+            Some(ratio) if limit <= 0.0 => ratio,
+            _ => self.exposure(size, pprice) / limit,
+        };
+        let (first, second, share) = if ratio > 0.0 {
+            (CloseMethod::Trailing, CloseMethod::Grid, ratio)
+        } else {
+            (CloseMethod::Grid, CloseMethod::Trailing, 1.0 + ratio)
+        };
+        if filled < share { (first, size) } else { (second, self.beyond_share(size, pprice, share)) }
+    }
+
+    /// The next close: enforcer first, then trailing or grid (9.5).
     pub fn next<S: Side>(&self, position: Position) -> Order {
         let (size, pprice) = (S::magnitude(position.size), position.price);
         if size == 0.0 {
@@ -152,22 +195,27 @@ impl CloseInputs<'_> {
         if let Some(reduction) = self.enforcer::<S>(size, pprice) {
             return reduction;
         }
-        let ratio = self.params.close_trailing_grid_ratio;
-        if ratio >= 1.0 || ratio <= -1.0 {
-            return self.trailing::<S>(size, pprice);
+        match self.select::<S>(size, pprice) {
+            (CloseMethod::Trailing, part) => self.trailing::<S>(part, pprice),
+            (CloseMethod::Grid, part) => self.grid::<S>(part, pprice),
         }
-        if ratio == 0.0 {
-            return self.grid::<S>(size, pprice);
+    }
+
+    /// Price that no close of an open position passes toward the market, whatever the touch; `None`: no close.
+    pub fn level<S: Side>(&self, position: Position) -> Option<f64> {
+        let (size, pprice) = (S::magnitude(position.size), position.price);
+        if size == 0.0 {
+            return None;
         }
-        let limit = self.params.effective_limit();
-        let filled = match S::RATIO_WITHOUT_LIMIT {
-            Some(ratio) if limit <= 0.0 => ratio,
-            _ => self.exposure(size, pprice) / limit,
-        };
-        let (first_is_trailing, share) = if ratio > 0.0 { (true, ratio) } else { (false, 1.0 + ratio) };
-        let in_first_part = filled < share;
-        let part = if in_first_part { size } else { self.beyond_share(size, pprice, share) };
-        if in_first_part == first_is_trailing { self.trailing::<S>(part, pprice) } else { self.grid::<S>(part, pprice) }
+        if self.enforcer::<S>(size, pprice).is_some() {
+            return Some(-S::SIGN * f64::INFINITY);
+        }
+        match self.select::<S>(size, pprice) {
+            (CloseMethod::Trailing, _) => {
+                self.trailing_distances().level::<S::Opposite>(pprice, self.exchange.price_step)
+            }
+            (CloseMethod::Grid, part) => Some(self.grid_level::<S>(part, pprice).0),
+        }
     }
 
     /// Appends the ladder: every close until the position is gone, sorted away from the market (9.6).

@@ -1,18 +1,44 @@
-//! Coin selection: which flat coins deserve a slot (`orchestrator.md` 9.3).
+//! Coin selection: which flat coins deserve a slot (`orchestrator.md` 9.2, 9.3).
 
 use crate::num::compare;
+use std::cmp::Ordering;
 
-/// What the ranking knows of a coin.
-#[derive(Clone, Copy, Debug)]
-pub struct CoinFeatures {
-    /// Coin index; breaks ties.
-    pub index: usize,
-    /// May hold a slot at all.
-    pub enabled: bool,
+/// What selection knows of the coins of one side.
+pub trait Coins {
+    /// Number of coins.
+    fn len(&self) -> usize;
+    /// True without coins.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The coin holds a position on the side.
+    fn is_open(&self, coin: usize) -> bool;
+    /// The coin claims a slot before any ranking.
+    fn is_forced(&self, coin: usize) -> bool;
+    /// The coin may be ranked.
+    fn is_eligible(&self, coin: usize) -> bool;
     /// Quote-volume EMA; more is better.
-    pub volume: f64,
+    fn volume(&self, coin: usize) -> f64;
     /// Log-range EMA; more is better, but the most volatile are dropped.
-    pub volatility: f64,
+    fn volatility(&self, coin: usize) -> f64;
+}
+
+/// How coins are ranked on a side.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// Slots of the side, those of open positions included.
+    pub slots: usize,
+    /// Fraction of the least traded coins to drop.
+    pub volume_drop: f64,
+    /// Fraction of the most volatile coins to drop.
+    pub volatility_drop: f64,
+}
+
+/// Memory of the selection. What it holds from the last time makes sorting faster, never different.
+#[derive(Clone, Debug, Default)]
+pub struct Selector {
+    by_volume: Vec<usize>,
+    ranking: Vec<usize>,
 }
 
 /// How many of `n` coins survive dropping a fraction, never fewer than the slots.
@@ -22,32 +48,118 @@ fn survivors(n: usize, drop_fraction: f64, slots: usize) -> usize {
     n.min(slots.max(keep.max(1)))
 }
 
-fn sort_descending(coins: &mut [CoinFeatures], score: impl Fn(&CoinFeatures) -> f64) {
-    coins.sort_by(|a, b| compare(score(b), score(a)).then(a.index.cmp(&b.index)));
+/// Sorts a short list that is nearly in order.
+fn insertion_sort(coins: &mut [usize], order: impl Fn(usize, usize) -> Ordering) {
+    for end in 1..coins.len() {
+        let coin = coins[end];
+        let mut at = end;
+        while at > 0 && order(coin, coins[at - 1]).is_lt() {
+            coins[at] = coins[at - 1];
+            at -= 1;
+        }
+        coins[at] = coin;
+    }
 }
 
-/// Ranks the enabled coins for `slots` slots: `ranking` holds the chosen ones, best first.
-///
-/// The least traded fraction is dropped, then the most volatile one; the most volatile of the rest come first.
-pub fn rank(
-    features: impl Iterator<Item = CoinFeatures>,
-    slots: usize,
-    volume_drop: f64,
-    volatility_drop: f64,
-    ranking: &mut Vec<CoinFeatures>,
-) {
-    ranking.clear();
-    ranking.extend(features.filter(|f| f.enabled));
-    if ranking.is_empty() {
-        return;
+fn descending(score: impl Fn(usize) -> f64) -> impl Fn(usize, usize) -> Ordering {
+    move |a, b| compare(score(b), score(a)).then(a.cmp(&b))
+}
+
+impl Selector {
+    /// Ranks the eligible coins, best first, for `rules.slots` slots.
+    ///
+    /// The least traded fraction is dropped, then the most volatile one; the most volatile of the rest come first.
+    pub fn rank(&mut self, coins: &impl Coins, rules: &Rules) -> &[usize] {
+        if self.by_volume.len() != coins.len() {
+            self.by_volume.clear();
+            self.by_volume.extend(0..coins.len());
+        }
+        insertion_sort(&mut self.by_volume, descending(|coin| coins.volume(coin)));
+        let ranking = &mut self.ranking;
+        ranking.clear();
+        ranking.extend(self.by_volume.iter().copied().filter(|coin| coins.is_eligible(*coin)));
+        if ranking.is_empty() {
+            return ranking;
+        }
+        let slots = rules.slots.max(1);
+        ranking.truncate(survivors(ranking.len(), rules.volume_drop, slots));
+        insertion_sort(ranking, descending(|coin| coins.volatility(coin)));
+        let dropped = ranking.len() - survivors(ranking.len(), rules.volatility_drop, slots);
+        ranking.drain(..dropped);
+        ranking.truncate(slots);
+        ranking
     }
-    let slots = slots.max(1);
-    sort_descending(ranking, |f| f.volume);
-    ranking.truncate(survivors(ranking.len(), volume_drop, slots));
-    sort_descending(ranking, |f| f.volatility);
-    let dropped = ranking.len() - survivors(ranking.len(), volatility_drop, slots);
-    ranking.drain(..dropped);
-    ranking.truncate(slots);
+
+    /// Marks the coins that hold a slot: open positions always, then forced coins, then the ranking, while slots last.
+    pub fn assign(&mut self, coins: &impl Coins, rules: &Rules, enabled: bool, active: &mut Vec<bool>) {
+        active.clear();
+        active.extend((0..coins.len()).map(|coin| coins.is_open(coin)));
+        let mut free = rules.slots.saturating_sub(active.iter().filter(|a| **a).count());
+        if !enabled || free == 0 {
+            return;
+        }
+        let mut claim = |coin: usize, active: &mut [bool]| {
+            if free > 0 && !active[coin] {
+                active[coin] = true;
+                free -= 1;
+            }
+            free == 0
+        };
+        for coin in (0..coins.len()).filter(|coin| coins.is_forced(*coin)) {
+            if claim(coin, active) {
+                return;
+            }
+        }
+        for &coin in self.rank(coins, rules) {
+            if claim(coin, active) {
+                return;
+            }
+        }
+    }
+}
+
+/// What the ranking knows of a coin that stands alone.
+#[derive(Clone, Copy, Debug)]
+pub struct CoinFeatures {
+    /// Name of the coin in the answer; breaks ties.
+    pub index: usize,
+    /// May hold a slot at all.
+    pub enabled: bool,
+    /// Quote-volume EMA.
+    pub volume: f64,
+    /// Log-range EMA.
+    pub volatility: f64,
+}
+
+/// Indices of the chosen ones among features in any order, best first.
+pub fn rank_features(mut features: Vec<CoinFeatures>, rules: &Rules) -> Vec<usize> {
+    features.sort_by_key(|f| f.index);
+    let mut selector = Selector::default();
+    selector.rank(&RefCoins(&features), rules).iter().map(|at| features[*at].index).collect()
+}
+
+/// Features as a side without positions.
+struct RefCoins<'a>(&'a [CoinFeatures]);
+
+impl Coins for RefCoins<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn is_open(&self, _: usize) -> bool {
+        false
+    }
+    fn is_forced(&self, _: usize) -> bool {
+        false
+    }
+    fn is_eligible(&self, coin: usize) -> bool {
+        self.0[coin].enabled
+    }
+    fn volume(&self, coin: usize) -> f64 {
+        self.0[coin].volume
+    }
+    fn volatility(&self, coin: usize) -> f64 {
+        self.0[coin].volatility
+    }
 }
 
 #[cfg(test)]
@@ -55,15 +167,12 @@ mod tests {
     use super::*;
 
     fn ranked(scores: &[(f64, f64)], slots: usize, volume_drop: f64, volatility_drop: f64) -> Vec<usize> {
-        let features = scores.iter().enumerate().map(|(index, &(volume, volatility))| CoinFeatures {
-            index,
-            enabled: true,
-            volume,
-            volatility,
-        });
-        let mut ranking = Vec::new();
-        rank(features, slots, volume_drop, volatility_drop, &mut ranking);
-        ranking.iter().map(|f| f.index).collect()
+        let features = scores
+            .iter()
+            .enumerate()
+            .map(|(index, &(volume, volatility))| CoinFeatures { index, enabled: true, volume, volatility })
+            .collect();
+        rank_features(features, &Rules { slots, volume_drop, volatility_drop })
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::num::{cost_to_qty, lerp, new_position, quantize, round_dn, round_step, wallet_exposure};
 use crate::side::Side;
-use crate::trailing::trigger_price;
+use crate::trailing::TrailingDistances;
 use crate::types::{BotParams, ExchangeParams, Order, OrderKind, OrderType, Position, TrailingBundle};
 
 /// Longest entry or close ladder, in rounds.
@@ -48,6 +48,13 @@ struct Holding {
 struct Cropped {
     exposure_if_filled: f64,
     qty: f64,
+}
+
+/// How the next re-entry finds its price.
+#[derive(Clone, Copy)]
+enum EntryMethod {
+    Grid,
+    Trailing,
 }
 
 enum InitialStage {
@@ -199,6 +206,18 @@ impl EntryInputs<'_> {
         order::<S>(qty, price, OrderKind::EntryGridNormal)
     }
 
+    /// Threshold and retracement of a trailing entry (8.8 step 3).
+    fn trailing_distances(&self, held: &Holding) -> TrailingDistances {
+        let p = self.params;
+        let scale = |we, volatility| self.multiplier(held, we, volatility).max(0.0);
+        TrailingDistances {
+            threshold: p.entry_trailing_threshold_pct
+                * scale(p.entry_trailing_threshold_we_weight, p.entry_trailing_threshold_volatility_weight),
+            retracement: p.entry_trailing_retracement_pct
+                * scale(p.entry_trailing_retracement_we_weight, p.entry_trailing_retracement_volatility_weight),
+        }
+    }
+
     /// Trailing entry under a cap (8.8).
     fn trailing<S: Side>(&self, size: f64, pprice: f64, touch_in: f64, cap: f64) -> Order {
         let at_least = match self.initial_stage::<S>(size, touch_in) {
@@ -209,24 +228,11 @@ impl EntryInputs<'_> {
         if held.exposure > held.limit * FULL_POSITION {
             return Order::EMPTY;
         }
-        let p = self.params;
-        let threshold = p.entry_trailing_threshold_pct
-            * self
-                .multiplier(&held, p.entry_trailing_threshold_we_weight, p.entry_trailing_threshold_volatility_weight)
-                .max(0.0);
-        let retracement = p.entry_trailing_retracement_pct
-            * self
-                .multiplier(
-                    &held,
-                    p.entry_trailing_retracement_we_weight,
-                    p.entry_trailing_retracement_volatility_weight,
-                )
-                .max(0.0);
-        let step = self.exchange.price_step;
-        let Some(price) = trigger_price::<S>(self.trailing, pprice, (threshold, retracement), touch_in, step) else {
+        let distances = self.trailing_distances(&held);
+        let Some(price) = distances.price::<S>(self.trailing, pprice, touch_in, self.exchange.price_step) else {
             return order::<S>(0.0, 0.0, OrderKind::EntryTrailingNormal);
         };
-        let qty = self.reentry_qty(&held, price, p.entry_trailing_double_down_factor, at_least);
+        let qty = self.reentry_qty(&held, price, self.params.entry_trailing_double_down_factor, at_least);
         let cropped = self.crop(&held, qty, price);
         if cropped.qty < qty {
             order::<S>(cropped.qty, price, OrderKind::EntryTrailingCropped)
@@ -235,34 +241,83 @@ impl EntryInputs<'_> {
         }
     }
 
-    /// The entry nearest to the market: trailing or grid by the share already filled (8.9).
-    pub fn next<S: Side>(&self, position: Position, touch_in: f64) -> Order {
+    /// Kind of the next entry and the cap it works under, by the share already filled (8.9); `None`: no entries.
+    fn select(&self, size: f64, pprice: f64) -> Option<(EntryMethod, f64)> {
         let limit = self.params.effective_limit();
         if limit == 0.0 || self.balance <= 0.0 {
-            return Order::EMPTY;
+            return None;
         }
-        let (size, pprice) = (S::magnitude(position.size), position.price);
         let ratio = self.params.entry_trailing_grid_ratio;
         if ratio >= 1.0 || ratio <= -1.0 {
-            return self.trailing::<S>(size, pprice, touch_in, limit);
+            return Some((EntryMethod::Trailing, limit));
         }
         if ratio == 0.0 {
-            return self.grid::<S>(size, pprice, touch_in, limit);
+            return Some((EntryMethod::Grid, limit));
         }
         let exposure = self.exposure(size, pprice);
         let filled = if limit <= 0.0 { 0.0 } else { exposure / limit };
-        let (first_is_trailing, share) = if ratio > 0.0 { (true, ratio) } else { (false, 1.0 + ratio) };
-        let in_first_part = filled < share;
-        let cap = if in_first_part && exposure != 0.0 { ((limit * share) * OVERSHOOT).min(limit) } else { limit };
-        if in_first_part == first_is_trailing {
-            self.trailing::<S>(size, pprice, touch_in, cap)
+        let (first, second, share) = if ratio > 0.0 {
+            (EntryMethod::Trailing, EntryMethod::Grid, ratio)
         } else {
-            self.grid::<S>(size, pprice, touch_in, cap)
+            (EntryMethod::Grid, EntryMethod::Trailing, 1.0 + ratio)
+        };
+        Some(if filled < share {
+            let cap = if exposure == 0.0 { limit } else { ((limit * share) * OVERSHOOT).min(limit) };
+            (first, cap)
+        } else {
+            (second, limit)
+        })
+    }
+
+    /// The entry nearest to the market: trailing or grid (8.9).
+    pub fn next<S: Side>(&self, position: Position, touch_in: f64) -> Order {
+        let (size, pprice) = (S::magnitude(position.size), position.price);
+        match self.select(size, pprice) {
+            None => Order::EMPTY,
+            Some((EntryMethod::Trailing, cap)) => self.trailing::<S>(size, pprice, touch_in, cap),
+            Some((EntryMethod::Grid, cap)) => self.grid::<S>(size, pprice, touch_in, cap),
         }
+    }
+
+    /// Price that no re-entry of an open position passes toward the market, whatever the touch; `None`: no re-entry.
+    ///
+    /// The completion of a first order is not covered: see `partial_below`.
+    pub fn reentry_level<S: Side>(&self, position: Position) -> Option<f64> {
+        let (size, pprice) = (S::magnitude(position.size), position.price);
+        let (method, cap) = self.select(size, pprice)?;
+        let held = self.hold(size, pprice, cap);
+        match method {
+            EntryMethod::Grid if held.exposure >= held.limit * FULL_POSITION => None,
+            EntryMethod::Grid => Some(self.grid_price::<S>(&held, S::SIGN * f64::INFINITY)),
+            EntryMethod::Trailing if held.exposure > held.limit * FULL_POSITION => None,
+            EntryMethod::Trailing => self.trailing_distances(&held).level::<S>(pprice, self.exchange.price_step),
+        }
+    }
+
+    /// Market price below which the position might count as an incomplete first order (8.3 step 3).
+    ///
+    /// A first order costs at most `cost`, so its quantity at price p is at most `cost / p` and one step or minimum.
+    pub fn partial_below<S: Side>(&self, position: Position) -> f64 {
+        let ex = self.exchange;
+        let cost = (self.balance * self.params.effective_limit()) * self.params.entry_initial_qty_pct;
+        let surplus = S::magnitude(position.size) - PARTIAL_INITIAL * (ex.min_qty + 2.0 * ex.qty_step);
+        let price = PARTIAL_INITIAL * cost.abs().max(ex.min_cost) / (ex.c_mult * surplus);
+        if surplus > 0.0 { price * (1.0 + 1e-9) } else { f64::INFINITY }
     }
 
     /// Appends the ladder: every entry that follows if the ones before it fill (8.10).
     pub fn ladder<S: Side>(&self, position: Position, touch_in: f64, orders: &mut Vec<Order>) {
+        self.ladder_while::<S>(position, touch_in, |_| true, orders);
+    }
+
+    /// Appends the ladder up to and including the first order for which `go_on` is false.
+    pub fn ladder_while<S: Side>(
+        &self,
+        position: Position,
+        touch_in: f64,
+        go_on: impl Fn(&Order) -> bool,
+        orders: &mut Vec<Order>,
+    ) {
         let (mut held, mut touch) = (position, touch_in);
         let trailing = [OrderKind::EntryTrailingNormal, OrderKind::EntryTrailingCropped]
             .map(|kind| OrderType::new(kind, S::PSIDE));
@@ -282,6 +337,9 @@ impl EntryInputs<'_> {
             touch = S::pass_in(touch, o.price);
             previous_price = Some(o.price);
             orders.push(o);
+            if !go_on(&o) {
+                break;
+            }
         }
     }
 }

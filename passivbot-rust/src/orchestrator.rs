@@ -8,9 +8,10 @@ pub mod input;
 pub mod modes;
 pub mod request;
 
+use crate::coin_selection::Selector;
 use crate::errors::{CoreError, ErrorKind};
 use crate::risk::enforcers::{Reducible, TwelLimits, TwelPosition, twel_enforcer};
-use crate::risk::gate::{GateEntry, GateScratch, gate_entries};
+use crate::risk::gate::{GateEntry, GateScratch, gate_entries, is_dust};
 use crate::risk::trim::trim_closes;
 use crate::risk::unstuck::{Stuck, UnstuckPosition, unstuck_close};
 use crate::side::{Long, Short, Side};
@@ -33,11 +34,14 @@ pub struct Workspace {
     pub orders: Vec<PerSide<SideOrders>>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+    /// Some entry is too small for its venue. The gate keeps it only while it touches no other entry, so ladders that were
+    /// cut short do not tell whether it stays.
+    pub saw_dust: bool,
     slots: PerSide<usize>,
     active: PerSide<Vec<bool>>,
     blocked: Vec<PerSide<bool>>,
     modes: Vec<PerSide<Mode>>,
-    ranking: Vec<crate::coin_selection::CoinFeatures>,
+    selector: PerSide<Selector>,
     unstuck: Vec<UnstuckPosition>,
     stuck: Vec<Stuck>,
     twel: Vec<TwelPosition>,
@@ -56,6 +60,7 @@ impl Workspace {
             }
         }
         self.warnings.clear();
+        self.saw_dust = false;
         self.modes.clear();
         self.modes.resize(n, PerSide { long: Mode::Manual, short: Mode::Manual });
     }
@@ -202,6 +207,7 @@ fn gate<S: Side>(input: &PlanInput, ws: &mut Workspace) {
     if ws.gate.is_empty() {
         return;
     }
+    ws.saw_dust |= ws.gate.iter().any(|entry| is_dust(entry, entry.order.qty));
     let positions = input
         .symbols
         .iter()

@@ -32,29 +32,48 @@ impl TrailingBundle {
     }
 }
 
-/// Price of a trailing order that moves *in* the direction of `S`'s entries, if it is triggered.
-///
-/// A long's entry waits for a fall and a bounce; a short's close does the same, so closes call this with the opposite
-/// side. `threshold` and `retracement` are fractions; `round_in` rounds to the price step.
-#[inline]
-pub fn trigger_price<S: Side>(
-    bundle: &TrailingBundle,
-    pprice: f64,
-    (threshold, retracement): (f64, f64),
-    touch: f64,
-    price_step: f64,
-) -> Option<f64> {
-    let (extreme, bounce) = S::adverse(bundle);
-    let excursion = || S::deeper(extreme, pprice * (1.0 - S::SIGN * threshold));
-    let retraced = || S::deeper(extreme * (1.0 + S::SIGN * retracement), bounce);
-    let resting = |factor: f64| S::pass_in(touch, S::round_in(pprice * factor, price_step));
-    match (threshold > 0.0, retracement > 0.0) {
-        (false, false) => None,
-        (false, true) => retraced().then_some(touch),
-        (true, false) => Some(resting(1.0 - S::SIGN * threshold)),
-        (true, true) => {
-            (excursion() && retraced()).then(|| resting((1.0 - S::SIGN * threshold) + S::SIGN * retracement))
+/// Distances of a trailing order as fractions of the position price.
+#[derive(Clone, Copy, Debug)]
+pub struct TrailingDistances {
+    /// Excursion that arms the order; 0 or less: always armed.
+    pub threshold: f64,
+    /// Turn after the extreme that fires it; 0 or less: fires at once.
+    pub retracement: f64,
+}
+
+impl TrailingDistances {
+    /// Price at which the order rests once it has fired, before it yields to the touch: `None` if it never fires,
+    /// infinitely near the market if it rests at the touch itself.
+    #[inline]
+    pub fn level<S: Side>(&self, pprice: f64, price_step: f64) -> Option<f64> {
+        let Self { threshold, retracement } = *self;
+        let resting = |factor: f64| S::round_in(pprice * factor, price_step);
+        match (threshold > 0.0, retracement > 0.0) {
+            (false, false) => None,
+            (false, true) => Some(S::SIGN * f64::INFINITY),
+            (true, false) => Some(resting(1.0 - S::SIGN * threshold)),
+            (true, true) => Some(resting((1.0 - S::SIGN * threshold) + S::SIGN * retracement)),
         }
+    }
+
+    /// True if the extremes have armed and fired the order.
+    #[inline]
+    pub fn fired<S: Side>(&self, bundle: &TrailingBundle, pprice: f64) -> bool {
+        let Self { threshold, retracement } = *self;
+        let (extreme, bounce) = S::adverse(bundle);
+        let armed = || if threshold > 0.0 { S::deeper(extreme, pprice * (1.0 - S::SIGN * threshold)) } else { true };
+        let turned = || S::deeper(extreme * (1.0 + S::SIGN * retracement), bounce);
+        if retracement > 0.0 { armed() && turned() } else { threshold > 0.0 }
+    }
+
+    /// Price of the order, if it has fired.
+    ///
+    /// A long's entry waits for a fall and a bounce; a short's close does the same, so closes call this with the
+    /// opposite side.
+    #[inline]
+    pub fn price<S: Side>(&self, bundle: &TrailingBundle, pprice: f64, touch: f64, price_step: f64) -> Option<f64> {
+        let level = self.level::<S>(pprice, price_step)?;
+        self.fired::<S>(bundle, pprice).then(|| S::pass_in(touch, level))
     }
 }
 

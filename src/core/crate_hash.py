@@ -10,7 +10,7 @@ import mmap
 import re
 from pathlib import Path
 
-_NAMED = ("Cargo.toml", "Cargo.lock", "build.rs", "pyproject.toml")
+_NAMED = ("Cargo.toml", "Cargo.lock", "build.rs", "pyproject.toml", ".cargo/config.toml")
 _MARKER = re.compile(rb"PASSIVBOT_SOURCE_HASH=([0-9a-f]{64})")
 _BINARIES = ("*.so", "*.pyd", "*.dylib")
 

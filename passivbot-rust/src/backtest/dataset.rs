@@ -1,6 +1,7 @@
 //! Candles as the engine reads them, and the rows in which each coin is valid and tradable (`backtest_engine.md` 3.1).
 
 use super::CoinSpec;
+use crate::num::EPS;
 use ndarray::ArrayView3;
 
 /// High, low, close, volume of one coin and minute.
@@ -17,6 +18,16 @@ pub struct Candle {
 }
 
 impl Candle {
+    /// Nothing about the prices can lead the planner to an error.
+    #[inline]
+    pub fn is_ordinary(&self) -> bool {
+        self.low > 0.0
+            && self.high >= self.low
+            && self.high < f64::INFINITY
+            && self.close > 0.0
+            && self.close < f64::INFINITY
+    }
+
     /// All three prices are numbers.
     #[inline]
     pub fn has_prices(&self) -> bool {
@@ -93,6 +104,12 @@ impl ValidRange {
         let last = coin.last_valid.min(end).max(first);
         let trade_start = first.saturating_add(coin.warmup_minutes).min(last);
         Self { first, last, trade_start, delisted: last.saturating_add(DELIST_MARGIN) < rows }
+    }
+
+    /// Price that the planner sees as bid and ask: the close of the row, or of the nearest valid one.
+    #[inline]
+    pub fn touch(&self, row: usize, column: usize, candles: &impl Candles) -> f64 {
+        candles.at(row.clamp(self.first, self.last), column).close.max(EPS)
     }
 
     /// The coin has data in the row.

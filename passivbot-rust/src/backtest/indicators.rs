@@ -35,6 +35,8 @@ impl Ema {
 /// EMAs of one coin.
 #[derive(Clone, Debug)]
 struct CoinEmas {
+    /// Lanes in use; those behind them are not kept up to date.
+    lanes: usize,
     values: [f64; LANES],
     new_weights: [f64; LANES],
     old_weights: [f64; LANES],
@@ -77,6 +79,15 @@ impl Needs {
     }
 }
 
+/// What of the states somebody will look at; the rest is not kept up to date.
+#[derive(Clone, Copy, Debug)]
+pub struct Readers {
+    /// Sides that plan at all.
+    pub sides: PerSide<bool>,
+    /// Coins compete for slots by their volume and volatility.
+    pub ranking: bool,
+}
+
 /// All EMA states of a run.
 #[derive(Clone, Debug)]
 pub struct Indicators {
@@ -87,6 +98,8 @@ pub struct Indicators {
     log_range_source: PerSide<Option<Pside>>,
     first_timestamp_ms: i64,
     last_hour_ms: i64,
+    /// Some band or volatility might be no positive number: a candle or a span was out of the ordinary.
+    pub odd: bool,
 }
 
 /// The first of the sides whose span means the side's own; planner and engine look spans up in this order.
@@ -95,6 +108,12 @@ fn sources(spans: PerSide<Option<f64>>) -> PerSide<Option<Pside>> {
         let wanted = spans[pside]?;
         Pside::BOTH.into_iter().find(|other| spans[*other].is_some_and(|span| same_span(span, wanted)))
     })
+}
+
+/// An EMA of these spans can leave the range of its input, or does not exist.
+fn has_odd_span(p: &BotParams) -> bool {
+    let hours = p.entry_volatility_ema_span_hours;
+    p.ema_span_0 < 1.0 || p.ema_span_1 < 1.0 || (hours > 0.0 && hours < 1.0)
 }
 
 fn middle_span(p: &BotParams) -> f64 {
@@ -116,11 +135,12 @@ fn initial_volume(c: Candle) -> f64 {
 }
 
 impl CoinEmas {
-    fn new(coin: &CoinSpec, first: Candle) -> Self {
+    fn new(coin: &CoinSpec, sides: PerSide<bool>, first: Candle) -> Self {
         let params = &coin.params;
         let spans: Vec<f64> = Pside::BOTH.into_iter().flat_map(|p| sorted_spans(&params[p])).collect();
         let seed = if first.close.is_finite() { first.close } else { 0.0 };
         let mut emas = Self {
+            lanes: 0,
             values: [seed; LANES],
             new_weights: [0.0; LANES],
             old_weights: [1.0; LANES],
@@ -138,17 +158,28 @@ impl CoinEmas {
             let p = &params[p];
             Some([lane(p.ema_span_0)?, lane(p.ema_span_1)?, lane(middle_span(p))?])
         });
-        for lane in emas.bands.iter().flatten().flatten().copied().collect::<Vec<_>>() {
+        let read = Pside::BOTH.into_iter().filter(|p| sides[*p]).filter_map(|p| emas.bands[p]);
+        for lane in read.flatten().collect::<Vec<_>>() {
             let ema = Ema::new(spans[lane], seed);
             (emas.new_weights[lane], emas.old_weights[lane]) = (ema.new_weight, ema.old_weight);
+            emas.lanes = emas.lanes.max(lane + 1);
         }
         emas
     }
 
     #[inline]
+    fn absorb_close<const N: usize>(&mut self, close: f64) {
+        for lane in 0..N {
+            self.values[lane] = self.new_weights[lane] * close + self.old_weights[lane] * self.values[lane];
+        }
+    }
+
+    #[inline]
     fn absorb(&mut self, c: Candle, needs: PerSide<Needs>) {
-        for lane in 0..LANES {
-            self.values[lane] = self.new_weights[lane] * c.close + self.old_weights[lane] * self.values[lane];
+        if self.lanes <= LANES / 2 {
+            self.absorb_close::<{ LANES / 2 }>(c.close);
+        } else {
+            self.absorb_close::<LANES>(c.close);
         }
         if needs.long.volume || needs.short.volume {
             let volume = if c.volume.is_finite() { c.volume.max(0.0) } else { 0.0 };
@@ -189,43 +220,73 @@ impl Indicators {
         ranges: &[ValidRange],
         candles: &impl Candles,
         globals: &PerSide<BotParams>,
+        readers: Readers,
         first_timestamp_ms: i64,
     ) -> Self {
         let finite = |span: f64| Some(span).filter(|span| span.is_finite());
+        let volume_source = sources(PerSide::from_fn(|p| finite(globals[p].filter_volume_ema_span)));
+        let log_range_source = sources(PerSide::from_fn(|p| finite(globals[p].filter_volatility_ema_span)));
+        let read = |source: &PerSide<Option<Pside>>, pside: Pside| {
+            readers.ranking && Pside::BOTH.into_iter().any(|p| readers.sides[p] && source[p] == Some(pside))
+        };
+        let needs = PerSide::from_fn(|p| {
+            let needs = Needs::new(coins.iter().map(|coin| &coin.params[p]));
+            Needs {
+                volume: needs.volume && read(&volume_source, p),
+                log_range: needs.log_range && read(&log_range_source, p),
+                hourly: needs.hourly,
+            }
+        });
         Self {
             coins: coins
                 .iter()
                 .zip(ranges)
-                .map(|(coin, range)| CoinEmas::new(coin, candles.at(range.first, coin.column)))
+                .map(|(coin, range)| CoinEmas::new(coin, readers.sides, candles.at(range.first, coin.column)))
                 .collect(),
-            needs: PerSide::from_fn(|p| Needs::new(coins.iter().map(|coin| &coin.params[p]))),
-            volume_source: sources(PerSide::from_fn(|p| finite(globals[p].filter_volume_ema_span))),
-            log_range_source: sources(PerSide::from_fn(|p| finite(globals[p].filter_volatility_ema_span))),
+            needs,
+            volume_source,
+            log_range_source,
             first_timestamp_ms,
             last_hour_ms: first_timestamp_ms.div_euclid(HOUR_MS) * HOUR_MS,
+            odd: coins.iter().zip(ranges).any(|(coin, range)| {
+                !candles.at(range.first, coin.column).is_ordinary() || coin.params.iter().any(has_odd_span)
+            }),
         }
     }
 
-    /// Absorbs row `row`: the hour that it ends, if any, then the candle of every valid coin.
-    pub fn absorb_row(&mut self, row: usize, coins: &[CoinSpec], ranges: &[ValidRange], candles: &impl Candles) {
-        if self.needs.long.hourly || self.needs.short.hourly {
-            self.absorb_hour_before(row, coins, ranges, candles);
-        }
+    /// Absorbs row `row`: the hour that it ends, if any, then the candle of every valid coin. True if an hour ended.
+    pub fn absorb_row(
+        &mut self,
+        row: usize,
+        coins: &[CoinSpec],
+        ranges: &[ValidRange],
+        candles: &impl Candles,
+    ) -> bool {
+        let hourly = self.needs.long.hourly || self.needs.short.hourly;
+        let hour_ended = hourly && self.absorb_hour_before(row, coins, ranges, candles);
         for ((emas, coin), range) in self.coins.iter_mut().zip(coins).zip(ranges) {
             if range.valid(row) {
                 let candle = candles.at(row, coin.column);
+                self.odd |= !candle.is_ordinary();
                 if candle.has_prices() {
                     emas.absorb(candle, self.needs);
                 }
             }
         }
+        hour_ended
     }
 
-    fn absorb_hour_before(&mut self, row: usize, coins: &[CoinSpec], ranges: &[ValidRange], candles: &impl Candles) {
+    fn absorb_hour_before(
+        &mut self,
+        row: usize,
+        coins: &[CoinSpec],
+        ranges: &[ValidRange],
+        candles: &impl Candles,
+    ) -> bool {
         let now = self.first_timestamp_ms + MINUTE_MS * row as i64;
         let hour = now.div_euclid(HOUR_MS) * HOUR_MS;
         if hour <= self.last_hour_ms {
-            return;
+            return false;
         }
         let window = self.first_timestamp_ms.max(self.last_hour_ms);
         let start = ((window - self.first_timestamp_ms) / MINUTE_MS) as usize;
@@ -238,6 +299,7 @@ impl Indicators {
             }
             emas.absorb_hour();
         }
+        true
     }
 
     /// Smallest and largest price EMA of a coin and side; `None` if a span is not a number.

@@ -4,8 +4,8 @@ use super::book::Positions;
 use super::dataset::{Candles, ValidRange};
 use super::indicators::Indicators;
 use super::{CoinSpec, RunParams};
-use crate::num::EPS;
 use crate::orchestrator::input::{Expansion, Mode, PlanInput, SideGlobals, SideInput, SymbolInput};
+use crate::side::Side;
 use crate::types::{BotParams, OrderBook, PerSide, Position, Pside, TrailingBundle};
 
 /// The planner's input before the first row: everything that does not change is in place.
@@ -39,7 +39,7 @@ pub fn new_input(coins: &[CoinSpec], globals: &PerSide<BotParams>, run: &RunPara
 }
 
 /// What the view of a row is taken from.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct RowState<'a, C: Candles> {
     /// Row being planned.
     pub row: usize,
@@ -63,7 +63,7 @@ impl<C: Candles> RowState<'_, C> {
     /// Refills one coin.
     pub fn refill(&self, coin: usize, symbol: &mut SymbolInput, filter_by_min_cost: bool) {
         let (spec, range, row) = (&self.coins[coin], &self.ranges[coin], self.row);
-        let close = self.candles.at(row.clamp(range.first, range.last), spec.column).close.max(EPS);
+        let close = range.touch(row, spec.column, self.candles);
         symbol.order_book = OrderBook { bid: close, ask: close };
         symbol.tradable = range.tradable(row);
         symbol.expansion = self.next_candle(coin);
@@ -80,6 +80,18 @@ impl<C: Candles> RowState<'_, C> {
             side.volatility_score = self.indicators.volatility_score(coin, pside);
             side.mode = self.mode(coin, pside, side, filter_by_min_cost);
         }
+    }
+
+    /// Farthest that any coin goes from its touch toward the side's entries in the next candle, as a fraction: nothing
+    /// beyond fills, and the entry gate removes what is farther first.
+    pub fn ladder_depth<S: Side>(&self) -> f64 {
+        let tradable = self.coins.iter().zip(self.ranges).filter(|(_, range)| range.tradable(self.row + 1));
+        let depth = tradable.map(|(coin, range)| {
+            let next = self.candles.at(self.row + 1, coin.column);
+            let extreme = if S::SIGN > 0.0 { next.low } else { next.high };
+            S::distance(range.touch(self.row, coin.column, self.candles), extreme)
+        });
+        depth.fold(0.0, f64::max)
     }
 
     fn next_candle(&self, coin: usize) -> Expansion {

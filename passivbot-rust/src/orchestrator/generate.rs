@@ -6,6 +6,7 @@ use super::modes::{effective_mode, passes_min_cost};
 use crate::closes::CloseInputs;
 use crate::entries::EntryInputs;
 use crate::errors::{CoreError, ErrorKind};
+use crate::num::round_step;
 use crate::side::Side;
 use crate::types::{EmaBands, Order, OrderKind, OrderType};
 
@@ -30,6 +31,12 @@ fn would_fill(order: &Order, low: f64, high: f64) -> bool {
     (order.qty > 0.0 && low < order.price) || (order.qty < 0.0 && high > order.price)
 }
 
+/// Sizes on the step make the side's exposure grow with every entry, so the entry gate, which removes the farthest first,
+/// treats the orders that fill alike whether or not farther ones stand behind them (dust apart: `Workspace::saw_dust`).
+fn is_on_step(size: f64, step: f64) -> bool {
+    round_step(size, step) == size
+}
+
 /// Collects the single next order or the whole ladder (11.5), without empty or non-finite orders.
 fn expand(
     expansion: &Expansion,
@@ -42,7 +49,7 @@ fn expand(
         Expansion::Full => ladder(orders),
         Expansion::Hints { .. } if hinted(expansion) => ladder(orders),
         Expansion::Hints { .. } => orders.push(next()),
-        Expansion::NextCandle { low, high, tradable } => {
+        Expansion::NextCandle { low, high, tradable, .. } => {
             let order = next();
             if *tradable && would_fill(&order, *low, *high) {
                 ladder(orders);
@@ -105,7 +112,12 @@ pub fn side_orders<S: Side>(input: &PlanInput, idx: usize, ws: &mut Workspace) -
             |e| matches!(e, Expansion::Hints { entries, .. } if *S::of(entries)),
             &mut orders.entries,
             || entries.next::<S>(side.position, touch),
-            |list| entries.ladder::<S>(side.position, touch, list),
+            |list| {
+                let depth = S::of(&input.globals).ladder_depth;
+                let may_cut = is_on_step(side.position.size, symbol.exchange.qty_step);
+                let go_on = |order: &Order| !may_cut || S::distance(touch, order.price) <= depth;
+                entries.ladder_while::<S>(side.position, touch, go_on, list);
+            },
         );
     }
     if wants_closes {

@@ -2,6 +2,7 @@
 //!
 //! EMAs stand here by meaning, already looked up; the JSON reader and the backtest fill them in, each in its own way.
 
+use crate::coin_selection::Rules;
 use crate::types::{BotParams, EmaBands, ExchangeParams, Order, OrderBook, PerSide, Position, Pside, TrailingBundle};
 
 /// What a side of a coin is asked to do; no mode means ordinary trading if coin selection grants a slot.
@@ -97,6 +98,9 @@ pub struct SideGlobals {
     pub twel_threshold: f64,
     /// Loss that unstucking may realise, quote currency.
     pub unstuck_allowance: f64,
+    /// Entry ladders may end behind their first order farther from the touch than this: for a caller who only asks what
+    /// fills in the next candle. Infinite for whole ladders.
+    pub ladder_depth: f64,
 }
 
 impl SideGlobals {
@@ -109,6 +113,16 @@ impl SideGlobals {
             volatility_drop: params.filter_volatility_drop_pct,
             twel_threshold: params.risk_twel_enforcer_threshold,
             unstuck_allowance,
+            ladder_depth: f64::INFINITY,
+        }
+    }
+
+    /// How flat coins compete for slots, given the number of active markets and of coins that are forced to trade.
+    pub fn rules(&self, eligible: usize, forced: usize) -> Rules {
+        Rules {
+            slots: self.n_positions.min(eligible).max(forced),
+            volume_drop: self.volume_drop,
+            volatility_drop: self.volatility_drop,
         }
     }
 

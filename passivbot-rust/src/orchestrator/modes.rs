@@ -2,10 +2,11 @@
 
 use super::Workspace;
 use super::input::{Mode, PlanInput, SideInput, SymbolInput};
-use crate::coin_selection::{CoinFeatures, rank};
+use crate::coin_selection::Coins;
 use crate::limits::initial_entry_is_large_enough;
 use crate::side::{Long, Short, Side};
 use crate::types::{EmaBands, PerSide};
+use std::marker::PhantomData;
 
 /// The mode in force. A disabled side is left alone whatever was asked.
 pub fn effective_mode(side: &SideInput, enabled: bool) -> Mode {
@@ -23,51 +24,50 @@ pub fn passes_min_cost(input: &PlanInput, symbol: &SymbolInput, side: &SideInput
         || initial_entry_is_large_enough(input.balance, &side.params, symbol.effective_min_cost)
 }
 
+/// One side of all coins, as coin selection sees it.
+struct SideView<'a, S: Side> {
+    input: &'a PlanInput,
+    side: PhantomData<S>,
+}
+
+impl<'a, S: Side> SideView<'a, S> {
+    fn of(&self, coin: usize) -> &'a SideInput {
+        S::of(&self.input.symbols[coin].sides)
+    }
+}
+
+impl<S: Side> Coins for SideView<'_, S> {
+    fn len(&self) -> usize {
+        self.input.symbols.len()
+    }
+    fn is_open(&self, coin: usize) -> bool {
+        self.of(coin).position.is_open()
+    }
+    fn is_forced(&self, coin: usize) -> bool {
+        self.of(coin).mode == Some(Mode::Normal)
+    }
+    fn is_eligible(&self, coin: usize) -> bool {
+        let (symbol, side) = (&self.input.symbols[coin], self.of(coin));
+        symbol.tradable && matches!(side.mode, None | Some(Mode::Normal)) && passes_min_cost(self.input, symbol, side)
+    }
+    fn volume(&self, coin: usize) -> f64 {
+        self.of(coin).volume_score
+    }
+    fn volatility(&self, coin: usize) -> f64 {
+        self.of(coin).volatility_score
+    }
+}
+
 /// Counts the slots of a side and decides which coins hold them.
 pub fn assign_slots<S: Side>(input: &PlanInput, ws: &mut Workspace) {
     let globals = S::of(&input.globals);
-    let sides = || input.symbols.iter().map(|symbol| S::of(&symbol.sides));
-    let is_forced = |side: &SideInput| side.mode == Some(Mode::Normal);
+    let view = SideView::<S> { input, side: PhantomData };
     let eligible = input.symbols.iter().filter(|symbol| symbol.tradable).count();
-    let slots = globals.n_positions.min(eligible).max(sides().filter(|side| is_forced(side)).count());
-    *S::of_mut(&mut ws.slots) = slots;
-
-    let active = S::of_mut(&mut ws.active);
-    active.clear();
-    active.extend(sides().map(|side| side.position.is_open()));
-    let mut taken = active.iter().filter(|a| **a).count();
-    if !globals.enabled() || taken >= slots {
-        return;
-    }
-    let mut claim = |idx: usize| {
-        if taken < slots && !active[idx] {
-            active[idx] = true;
-            taken += 1;
-        }
-        taken == slots
-    };
-    let mut full = false;
-    for (idx, side) in sides().enumerate() {
-        full |= is_forced(side) && claim(idx);
-    }
-    if full {
-        return;
-    }
-    let features = input.symbols.iter().enumerate().map(|(index, symbol)| {
-        let side = S::of(&symbol.sides);
-        CoinFeatures {
-            index,
-            enabled: symbol.tradable
-                && matches!(side.mode, None | Some(Mode::Normal))
-                && passes_min_cost(input, symbol, side),
-            volume: side.volume_score,
-            volatility: side.volatility_score,
-        }
-    });
-    rank(features, slots, globals.volume_drop, globals.volatility_drop, &mut ws.ranking);
-    for coin in &ws.ranking {
-        claim(coin.index);
-    }
+    let forced = (0..view.len()).filter(|coin| view.is_forced(*coin)).count();
+    let rules = globals.rules(eligible, forced);
+    *S::of_mut(&mut ws.slots) = rules.slots;
+    let selector = S::of_mut(&mut ws.selector);
+    selector.assign(&view, &rules, globals.enabled(), S::of_mut(&mut ws.active));
 }
 
 /// A band pair that can be used; one-way mode decides without complaint where it cannot.

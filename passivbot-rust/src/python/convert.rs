@@ -172,6 +172,8 @@ fn run_params(node: &Node<'_>) -> PyResult<RunParams> {
         },
         filter_by_min_effective_cost: node.optional("filter_by_min_effective_cost", "a bool")?.unwrap_or(false),
         hedge_mode: node.optional("hedge_mode", "a bool")?.unwrap_or(true),
+        metrics_only: node.optional("metrics_only", "a bool")?.unwrap_or(false),
+        plan_every_row: node.optional("plan_every_row", "a bool")?.unwrap_or(false),
     })
 }
 
@@ -182,8 +184,6 @@ pub struct Run {
     pub job: Job,
     /// Names of the coins.
     pub names: Vec<String>,
-    /// The caller wants the metrics alone.
-    pub metrics_only: bool,
 }
 
 fn coin_specs(
@@ -245,8 +245,7 @@ pub fn run(
         return Err(bad_value(format!("bot_params has {n} coins, exchange_params {e}, backtest_params.coins {c}")));
     }
     let coins = coin_specs(&bot, &exchange, &node, (rows.len(), columns))?;
-    let metrics_only = node.optional("metrics_only", "a bool")?.unwrap_or(false);
-    Ok(Run { job: Job { coins, run: run_params(&node)?, rows }, names, metrics_only })
+    Ok(Run { job: Job { coins, run: run_params(&node)?, rows }, names })
 }
 
 /// One candidate of a batch: the parts of a run and, optionally, its rows.
@@ -262,5 +261,8 @@ pub fn batch_spec(spec: &Bound<'_, PyAny>, at: usize, rows: usize, columns: usiz
             return Err(bad_value(format!("{path} must be two ascending rows of {rows}, got {other:?}")));
         }
     };
-    run(&part("bot_params")?, &part("exchange_params_list")?, &part("backtest_params_dict")?, range, columns)
+    let mut run =
+        run(&part("bot_params")?, &part("exchange_params_list")?, &part("backtest_params_dict")?, range, columns)?;
+    run.job.run.metrics_only = true;
+    Ok(run)
 }

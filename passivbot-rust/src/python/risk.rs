@@ -1,7 +1,7 @@
 //! Risk helpers and coin selection over lists of dicts (`orders.md` 12, `orchestrator.md` 19).
 
 use super::failures::bad_value;
-use crate::coin_selection::{CoinFeatures, rank};
+use crate::coin_selection::{CoinFeatures, Rules, rank_features};
 use crate::risk::enforcers::{TwelLimits, TwelPosition, twel_enforcer};
 use crate::risk::gate::{HelperEntry, HelperPosition, gate_entries_helper};
 use crate::risk::unstuck::{UnstuckPosition, unstuck_close};
@@ -167,13 +167,12 @@ fn select_coin_indices_py(
     volatility_drop_pct: f64,
     require_forager: bool,
 ) -> PyResult<Vec<usize>> {
-    let mut chosen = features.iter().map(coin_features).collect::<PyResult<Vec<_>>>()?;
-    chosen.retain(|f| f.enabled);
+    let features = features.iter().map(coin_features).collect::<PyResult<Vec<_>>>()?;
     if require_forager {
-        let features = chosen.clone().into_iter();
-        rank(features, max_positions, volume_drop_pct, volatility_drop_pct, &mut chosen);
+        let rules = Rules { slots: max_positions, volume_drop: volume_drop_pct, volatility_drop: volatility_drop_pct };
+        return Ok(rank_features(features, &rules));
     }
-    Ok(chosen.iter().map(|f| f.index).collect())
+    Ok(features.iter().filter(|f| f.enabled).map(|f| f.index).collect())
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -118,7 +118,7 @@ fn execute<'py>(py: Python<'py>, run: &Run, cube: &Cube<'_>) -> PyResult<FullRes
         })
     };
     let (output, analysis) = interruptibly(py, None, work)?.map_err(|e| run_error(py, &e))?;
-    let (fills, equities): FillsAndEquity<'py> = if run.metrics_only {
+    let (fills, equities): FillsAndEquity<'py> = if run.job.run.metrics_only {
         (None, None)
     } else {
         (Some(fills_array(py, &output.fills, run)?), Some(equity_array(py, &output, run)?))

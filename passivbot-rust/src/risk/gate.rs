@@ -60,7 +60,7 @@ fn positive(x: f64) -> bool {
 }
 
 /// Too small for the venue.
-fn is_dust(entry: &GateEntry, qty: f64) -> bool {
+pub fn is_dust(entry: &GateEntry, qty: f64) -> bool {
     let min_qty = entry.exchange.min_entry_qty(entry.order.price);
     min_qty > TINY && qty.abs() + TINY < min_qty
 }
