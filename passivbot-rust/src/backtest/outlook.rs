@@ -26,8 +26,9 @@ use super::view::RowState;
 use crate::closes::CloseInputs;
 use crate::coin_selection::{Coins, Rules, Selector};
 use crate::entries::EntryInputs;
-use crate::num::{new_position, wallet_exposure};
+use crate::num::{new_position, round_step, wallet_exposure};
 use crate::orchestrator::input::{Mode, PlanInput};
+use crate::risk::TINY;
 use crate::side::{Long, Short, Side};
 use crate::types::{Order, PerSide, Position};
 use std::marker::PhantomData;
@@ -38,6 +39,9 @@ const SLACK: (f64, f64) = (1e-12, 1e-9);
 /// Slack of the entry gate's test.
 const GATE_SLACK: f64 = 1e-9;
 
+/// An order that would take a position to this multiple of its limit is cropped, rounding included.
+const CROPPED_SURELY: f64 = 1.02;
+
 /// What one open position waits for, constant between events.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
@@ -45,6 +49,8 @@ pub struct Watch {
     entry_level: f64,
     /// Below this market price a first order might be completed.
     partial_below: f64,
+    /// When re-entries are too large for the side whatever their quantity.
+    barrier: Barrier,
     /// Closes rest here or farther from the market.
     close_level: f64,
     /// The position counts as stuck as far as exposure goes.
@@ -53,8 +59,58 @@ pub struct Watch {
 
 impl Watch {
     /// A position that waits for nothing.
-    pub const IDLE: Self =
-        Self { entry_level: f64::NAN, partial_below: f64::NEG_INFINITY, close_level: f64::NAN, may_unstick: false };
+    pub const IDLE: Self = Self {
+        entry_level: f64::NAN,
+        partial_below: f64::NEG_INFINITY,
+        barrier: Barrier::NONE,
+        close_level: f64::NAN,
+        may_unstick: false,
+    };
+}
+
+/// Prices at which the entry gate turns every re-entry of a position away, without computing the re-entry.
+///
+/// The gate admits no part below the venue's minimum, which costs at least `min_cost` and `min_qty` times the price.
+/// Orders below the minimum, which it does not examine, come from inflation alone; a re-entry that is larger than the
+/// minimum and whose double-down overshoots the limit is cropped, or inflated to no less than it was.
+#[derive(Clone, Copy, Debug)]
+struct Barrier {
+    /// The smallest order is too large at every price.
+    always: bool,
+    /// The smallest order is too large from this price on.
+    too_large_from: f64,
+    /// Re-entries are cropped from this price on.
+    cropped_from: f64,
+}
+
+impl Barrier {
+    /// Nothing is turned away.
+    const NONE: Self = Self { always: false, too_large_from: f64::INFINITY, cropped_from: f64::INFINITY };
+
+    /// `headroom`: exposure that the side may still add; `limit`: exposure from which on re-entries are cropped.
+    fn new(inputs: &EntryInputs<'_>, position: Position, exposure: f64, headroom: f64) -> Self {
+        let (ex, params) = (inputs.exchange, inputs.params);
+        let room = (headroom + 2.0 * GATE_SLACK) * inputs.balance;
+        let limit = params.effective_limit() * CROPPED_SURELY;
+        let added = (position.size.abs() * params.entry_grid_double_down_factor - ex.qty_step).max(0.0);
+        let price_of = |cost: f64, qty: f64| if cost > 0.0 { cost / (qty * ex.c_mult) } else { 0.0 };
+        if inputs.balance <= 0.0 || round_step(position.size, ex.qty_step) != position.size {
+            return Self::NONE;
+        }
+        let surplus = added - ex.min_qty - ex.qty_step;
+        let above_minimum_from = if surplus > 0.0 { price_of(ex.min_cost, surplus) } else { f64::INFINITY };
+        let overshoots_from = price_of((limit - exposure) * inputs.balance, added);
+        Self {
+            always: ex.min_cost > room,
+            too_large_from: price_of(room, ex.min_qty),
+            cropped_from: overshoots_from.max(above_minimum_from),
+        }
+    }
+
+    #[inline]
+    fn turns_away(&self, price: f64) -> bool {
+        price >= self.cropped_from && (self.always || price >= self.too_large_from)
+    }
 }
 
 /// The next candle as one side sees it.
@@ -181,18 +237,20 @@ impl<C: Candles> Scene<'_, C> {
         let rules = globals.rules(tradable, forced);
         *S::of_mut(&mut outlook.rules) = rules;
         *S::of_mut(&mut outlook.free_slot) = globals.enabled() && open.len() < rules.slots;
-        let mut total = 0.0;
+        let exposure = |coin: usize| {
+            let Position { size, price } = S::of(&self.state.positions.held)[coin];
+            wallet_exposure(self.state.coins[coin].exchange.c_mult, self.input.balance, size, price)
+        };
+        let total = open.iter().fold(0.0, |sum, coin| sum + exposure(*coin));
+        let headroom = globals.total_limit.max(0.0) - total;
+        *S::of_mut(&mut outlook.headroom) = headroom;
         let mut reducible = false;
         for &coin in open {
-            let position = S::of(&self.state.positions.held)[coin];
-            let c_mult = self.state.coins[coin].exchange.c_mult;
-            let exposure = wallet_exposure(c_mult, self.input.balance, position.size, position.price);
+            let (position, exposure) = (S::of(&self.state.positions.held)[coin], exposure(coin));
             let floor = S::of(&self.input.symbols[coin].sides).params.wallet_exposure_limit;
-            total += exposure;
             reducible |= floor > 0.0 && exposure > floor;
-            S::of_mut(&mut outlook.watches)[coin] = self.watch::<S>(coin, position, exposure);
+            S::of_mut(&mut outlook.watches)[coin] = self.watch::<S>(coin, position, exposure, headroom);
         }
-        *S::of_mut(&mut outlook.headroom) = globals.total_limit.max(0.0) - total;
         let enforced = globals.total_limit * globals.twel_threshold;
         outlook.restless |= globals.enabled() && globals.twel_threshold >= 0.0 && reducible && total > enforced;
     }
@@ -220,7 +278,7 @@ impl<C: Candles> Scene<'_, C> {
         }
     }
 
-    fn watch<S: Side>(&self, coin: usize, position: Position, exposure: f64) -> Watch {
+    fn watch<S: Side>(&self, coin: usize, position: Position, exposure: f64, headroom: f64) -> Watch {
         let params = &S::of(&self.input.symbols[coin].sides).params;
         let entries = self.entry_inputs::<S>(coin, position.price);
         let closes = self.close_inputs::<S>(coin, position.price);
@@ -232,6 +290,7 @@ impl<C: Candles> Scene<'_, C> {
         Watch {
             entry_level: entries.reentry_level::<S>(position).unwrap_or(f64::NAN),
             partial_below: entries.partial_below::<S>(position),
+            barrier: Barrier::new(&entries, position, exposure, headroom),
             close_level: closes.level::<S>(position).unwrap_or(f64::NAN),
             may_unstick: unstucks && (limit <= 0.0 || exposure / limit > params.unstuck_threshold),
         }
@@ -307,8 +366,13 @@ impl<C: Candles> Scene<'_, C> {
 
     fn position_may_fill<S: Side>(&self, coin: usize, position: Position, outlook: &Outlook, ahead: Ahead) -> bool {
         let watch = &S::of(&outlook.watches)[coin];
-        let near_entry = ahead.reaches_entry::<S>(watch.entry_level)
-            || (ahead.lowest < watch.partial_below && ahead.reaches_entry::<S>(S::SIGN * f64::INFINITY));
+        let partial = ahead.lowest < watch.partial_below;
+        let near_entry = if partial {
+            ahead.reaches_entry::<S>(S::SIGN * f64::INFINITY)
+        } else {
+            ahead.reaches_entry::<S>(watch.entry_level)
+                && !watch.barrier.turns_away(S::pass_in(ahead.close, watch.entry_level))
+        };
         if near_entry && self.entry_fills::<S>(coin, position, outlook, ahead) {
             return true;
         }
@@ -328,10 +392,14 @@ impl<C: Candles> Scene<'_, C> {
             && self.fits(coin, position, &order, *S::of(&outlook.headroom))
     }
 
-    /// The gate might let some part of the entry pass: the smallest part fits the side's limit.
+    /// The gate might let the entry or a part of it pass: the smallest part fits the side's limit. An entry below the
+    /// venue's minimum passes unexamined where the others fit.
     fn fits(&self, coin: usize, position: Position, order: &Order, headroom: f64) -> bool {
         let ex = &self.state.coins[coin].exchange;
-        let part = ex.min_entry_qty(order.price).min(order.qty.abs());
+        let part = ex.min_entry_qty(order.price);
+        if order.qty.abs() + TINY < part {
+            return true;
+        }
         let (size, price) = new_position(position.size.abs(), position.price, part, order.price, ex.qty_step);
         let exposure = |size, price| wallet_exposure(ex.c_mult, self.input.balance, size, price);
         let added = exposure(size, price) - exposure(position.size, position.price);
