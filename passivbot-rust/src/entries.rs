@@ -50,6 +50,17 @@ struct Cropped {
     qty: f64,
 }
 
+/// The next re-entry of a position, as far as it does not depend on the touch.
+#[derive(Clone, Copy, Debug)]
+pub struct Reentry {
+    /// It rests here or farther from the market.
+    pub level: f64,
+    /// Exposure limit it works under.
+    pub limit: f64,
+    /// It may be enlarged or, close to the limit, shortened to swallow the crumb behind it.
+    pub inflates: bool,
+}
+
 /// How the next re-entry finds its price.
 #[derive(Clone, Copy)]
 enum EntryMethod {
@@ -279,19 +290,20 @@ impl EntryInputs<'_> {
         }
     }
 
-    /// Price that no re-entry of an open position passes toward the market, whatever the touch; `None`: no re-entry.
+    /// What is known of the re-entry of an open position whatever the touch; `None`: no re-entry.
     ///
     /// The completion of a first order is not covered: see `partial_below`.
-    pub fn reentry_level<S: Side>(&self, position: Position) -> Option<f64> {
+    pub fn reentry<S: Side>(&self, position: Position) -> Option<Reentry> {
         let (size, pprice) = (S::magnitude(position.size), position.price);
         let (method, cap) = self.select(size, pprice)?;
         let held = self.hold(size, pprice, cap);
-        match method {
-            EntryMethod::Grid if held.exposure >= held.limit * FULL_POSITION => None,
-            EntryMethod::Grid => Some(self.grid_price::<S>(&held, S::SIGN * f64::INFINITY)),
-            EntryMethod::Trailing if held.exposure > held.limit * FULL_POSITION => None,
-            EntryMethod::Trailing => self.trailing_distances(&held).level::<S>(pprice, self.exchange.price_step),
-        }
+        let level = match method {
+            EntryMethod::Grid if held.exposure >= held.limit * FULL_POSITION => return None,
+            EntryMethod::Grid => self.grid_price::<S>(&held, S::SIGN * f64::INFINITY),
+            EntryMethod::Trailing if held.exposure > held.limit * FULL_POSITION => return None,
+            EntryMethod::Trailing => self.trailing_distances(&held).level::<S>(pprice, self.exchange.price_step)?,
+        };
+        Some(Reentry { level, limit: held.limit, inflates: matches!(method, EntryMethod::Grid) })
     }
 
     /// Market price below which the position might count as an incomplete first order (8.3 step 3).

@@ -8,7 +8,7 @@
 //!   band, whichever is farther from the market. Ranking, one-way blocks, modes and the minimum-cost test can only take
 //!   such an order away.
 //! - *Re-entries* rest at the touch or at a level that depends on the position, the balance, the limit and the hourly
-//!   volatility alone (`EntryInputs::reentry_level`); a trailing one must also have fired. The completion of a first order
+//!   volatility alone (`EntryInputs::reentry`); a trailing one must also have fired. The completion of a first order
 //!   needs a market price below `EntryInputs::partial_below`. Ladders exist only behind an order that fills.
 //! - *Closes* rest at the touch or at such a level (`CloseInputs::level`); the enforcer of the position rests at the touch.
 //! - *Unstucking* needs an allowance, a stuck exposure and a touch beyond the far band; its order rests at the touch.
@@ -25,7 +25,7 @@ use super::dataset::{Candle, Candles};
 use super::view::RowState;
 use crate::closes::CloseInputs;
 use crate::coin_selection::{Coins, Rules, Selector};
-use crate::entries::EntryInputs;
+use crate::entries::{EntryInputs, Reentry};
 use crate::num::{new_position, round_step, wallet_exposure};
 use crate::orchestrator::input::{Mode, PlanInput};
 use crate::risk::TINY;
@@ -41,6 +41,10 @@ const GATE_SLACK: f64 = 1e-9;
 
 /// An order that would take a position to this multiple of its limit is cropped, rounding included.
 const CROPPED_SURELY: f64 = 1.02;
+/// An order that would take a position to this multiple of its limit ends below it, rounding included.
+const CALM_SURELY: f64 = 0.999;
+/// A re-entry is no smaller than a first order, which is at most this multiple of the position (8.3).
+const FIRST_OVER_SIZE: f64 = 1.25;
 
 /// What one open position waits for, constant between events.
 #[derive(Clone, Copy, Debug)]
@@ -70,46 +74,57 @@ impl Watch {
 
 /// Prices at which the entry gate turns every re-entry of a position away, without computing the re-entry.
 ///
-/// The gate admits no part below the venue's minimum, which costs at least `min_cost` and `min_qty` times the price.
-/// Orders below the minimum, which it does not examine, come from inflation alone; a re-entry that is larger than the
-/// minimum and whose double-down overshoots the limit is cropped, or inflated to no less than it was.
+/// The gate admits no part below the venue's minimum, which costs at least `min_cost` and `min_qty` times the price. It does
+/// not examine orders below that minimum; those come from inflation alone, and only where the uninflated order would end
+/// between the limit and 1.01 times it, or is the minimum itself and overshoots.
 #[derive(Clone, Copy, Debug)]
 struct Barrier {
     /// The smallest order is too large at every price.
     always: bool,
     /// The smallest order is too large from this price on.
     too_large_from: f64,
-    /// Re-entries are cropped from this price on.
+    /// Below this price the re-entry ends below the limit.
+    calm_below: f64,
+    /// From this price on it is larger than the minimum and is cropped.
     cropped_from: f64,
 }
 
 impl Barrier {
     /// Nothing is turned away.
-    const NONE: Self = Self { always: false, too_large_from: f64::INFINITY, cropped_from: f64::INFINITY };
+    const NONE: Self = Self {
+        always: false,
+        too_large_from: f64::INFINITY,
+        calm_below: f64::NEG_INFINITY,
+        cropped_from: f64::INFINITY,
+    };
 
-    /// `headroom`: exposure that the side may still add; `limit`: exposure from which on re-entries are cropped.
-    fn new(inputs: &EntryInputs<'_>, position: Position, exposure: f64, headroom: f64) -> Self {
-        let (ex, params) = (inputs.exchange, inputs.params);
-        let room = (headroom + 2.0 * GATE_SLACK) * inputs.balance;
-        let limit = params.effective_limit() * CROPPED_SURELY;
-        let added = (position.size.abs() * params.entry_grid_double_down_factor - ex.qty_step).max(0.0);
-        let price_of = |cost: f64, qty: f64| if cost > 0.0 { cost / (qty * ex.c_mult) } else { 0.0 };
-        if inputs.balance <= 0.0 || round_step(position.size, ex.qty_step) != position.size {
+    /// `headroom`: exposure that the side may still add.
+    fn new(inputs: &EntryInputs<'_>, position: Position, exposure: f64, reentry: &Reentry, headroom: f64) -> Self {
+        let (ex, params, balance) = (inputs.exchange, inputs.params, inputs.balance);
+        if balance <= 0.0 || round_step(position.size, ex.qty_step) != position.size {
             return Self::NONE;
         }
-        let surplus = added - ex.min_qty - ex.qty_step;
-        let above_minimum_from = if surplus > 0.0 { price_of(ex.min_cost, surplus) } else { f64::INFINITY };
-        let overshoots_from = price_of((limit - exposure) * inputs.balance, added);
+        let room = (headroom + 2.0 * GATE_SLACK) * balance;
+        let size = position.size.abs();
+        let price_of = |cost: f64, qty: f64| if cost > 0.0 { cost / (qty * ex.c_mult) } else { 0.0 };
+        let at_least = (size * params.entry_grid_double_down_factor - ex.qty_step).max(0.0);
+        let at_most = size * params.entry_grid_double_down_factor.max(FIRST_OVER_SIZE) + ex.min_qty + 2.0 * ex.qty_step;
+        let at_most_cost = (params.effective_limit() * params.entry_initial_qty_pct).max(0.0) * balance + ex.min_cost;
+        let above_minimum = at_least - ex.min_qty - ex.qty_step;
+        let above_minimum_from = if above_minimum > 0.0 { price_of(ex.min_cost, above_minimum) } else { f64::INFINITY };
+        let overshoots_from = price_of((reentry.limit * CROPPED_SURELY - exposure) * balance, at_least);
+        let calm_cost = (reentry.limit * CALM_SURELY - exposure) * balance - at_most_cost;
         Self {
             always: ex.min_cost > room,
             too_large_from: price_of(room, ex.min_qty),
+            calm_below: if reentry.inflates { price_of(calm_cost, at_most) } else { f64::INFINITY },
             cropped_from: overshoots_from.max(above_minimum_from),
         }
     }
 
     #[inline]
     fn turns_away(&self, price: f64) -> bool {
-        price >= self.cropped_from && (self.always || price >= self.too_large_from)
+        (self.always || price >= self.too_large_from) && (price < self.calm_below || price >= self.cropped_from)
     }
 }
 
@@ -287,10 +302,12 @@ impl<C: Candles> Scene<'_, C> {
             && params.unstuck_close_pct > 0.0
             && params.unstuck_threshold > 0.0
             && S::of(&self.input.globals).unstuck_allowance > 0.0;
+        let reentry = entries.reentry::<S>(position);
+        let barrier = |reentry: &Reentry| Barrier::new(&entries, position, exposure, reentry, headroom);
         Watch {
-            entry_level: entries.reentry_level::<S>(position).unwrap_or(f64::NAN),
+            entry_level: reentry.map_or(f64::NAN, |reentry| reentry.level),
             partial_below: entries.partial_below::<S>(position),
-            barrier: Barrier::new(&entries, position, exposure, headroom),
+            barrier: reentry.as_ref().map_or(Barrier::NONE, barrier),
             close_level: closes.level::<S>(position).unwrap_or(f64::NAN),
             may_unstick: unstucks && (limit <= 0.0 || exposure / limit > params.unstuck_threshold),
         }
