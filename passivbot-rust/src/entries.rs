@@ -57,8 +57,9 @@ pub struct Reentry {
     pub level: f64,
     /// Exposure limit it works under.
     pub limit: f64,
-    /// It may be enlarged or, close to the limit, shortened to swallow the crumb behind it.
-    pub inflates: bool,
+    /// Of a trailing one: the distances; a grid one may be enlarged or, close to the limit, shortened to swallow the
+    /// crumb behind it.
+    pub trailing: Option<TrailingDistances>,
 }
 
 /// How the next re-entry finds its price.
@@ -297,24 +298,35 @@ impl EntryInputs<'_> {
         let (size, pprice) = (S::magnitude(position.size), position.price);
         let (method, cap) = self.select(size, pprice)?;
         let held = self.hold(size, pprice, cap);
-        let level = match method {
-            EntryMethod::Grid if held.exposure >= held.limit * FULL_POSITION => return None,
-            EntryMethod::Grid => self.grid_price::<S>(&held, S::SIGN * f64::INFINITY),
-            EntryMethod::Trailing if held.exposure > held.limit * FULL_POSITION => return None,
-            EntryMethod::Trailing => self.trailing_distances(&held).level::<S>(pprice, self.exchange.price_step)?,
-        };
-        Some(Reentry { level, limit: held.limit, inflates: matches!(method, EntryMethod::Grid) })
+        match method {
+            EntryMethod::Grid if held.exposure >= held.limit * FULL_POSITION => None,
+            EntryMethod::Grid => {
+                let level = self.grid_price::<S>(&held, S::SIGN * f64::INFINITY);
+                Some(Reentry { level, limit: held.limit, trailing: None })
+            }
+            EntryMethod::Trailing if held.exposure > held.limit * FULL_POSITION => None,
+            EntryMethod::Trailing => {
+                let distances = self.trailing_distances(&held);
+                let level = distances.level::<S>(pprice, self.exchange.price_step)?;
+                Some(Reentry { level, limit: held.limit, trailing: Some(distances) })
+            }
+        }
     }
 
     /// Market price below which the position might count as an incomplete first order (8.3 step 3).
     ///
-    /// A first order costs at most `cost`, so its quantity at price p is at most `cost / p` and one step or minimum.
+    /// At price p a first order is the venue's minimum, or what `min_cost` buys rounded up, or what its cost buys rounded.
     pub fn partial_below<S: Side>(&self, position: Position) -> f64 {
-        let ex = self.exchange;
-        let cost = (self.balance * self.params.effective_limit()) * self.params.entry_initial_qty_pct;
-        let surplus = S::magnitude(position.size) - PARTIAL_INITIAL * (ex.min_qty + 2.0 * ex.qty_step);
-        let price = PARTIAL_INITIAL * cost.abs().max(ex.min_cost) / (ex.c_mult * surplus);
-        if surplus > 0.0 { price * (1.0 + 1e-9) } else { f64::INFINITY }
+        let (ex, size) = (self.exchange, S::magnitude(position.size));
+        let cost = ((self.balance * self.params.effective_limit()) * self.params.entry_initial_qty_pct).abs();
+        let below = |cost: f64, rounding: f64| {
+            let surplus = size / PARTIAL_INITIAL - rounding * ex.qty_step;
+            if surplus > 0.0 { cost / (ex.c_mult * surplus) * (1.0 + 1e-9) } else { f64::INFINITY }
+        };
+        if size <= PARTIAL_INITIAL * ex.min_qty * (1.0 + 1e-9) {
+            return f64::INFINITY;
+        }
+        below(cost, 0.5 + 1e-6).max(below(ex.min_cost, 1.0 + 1e-6))
     }
 
     /// Appends the ladder: every entry that follows if the ones before it fill (8.10).

@@ -9,7 +9,7 @@
 //!   such an order away.
 //! - *Re-entries* rest at the touch or at a level that depends on the position, the balance, the limit and the hourly
 //!   volatility alone (`EntryInputs::reentry`); a trailing one must also have fired. The completion of a first order
-//!   needs a market price below `EntryInputs::partial_below`. Ladders exist only behind an order that fills.
+//!   needs a market price below `EntryInputs::partial_below` and rests where a first order would. Ladders exist only behind an order that fills.
 //! - *Closes* rest at the touch or at such a level (`CloseInputs::level`); the enforcer of the position rests at the touch.
 //! - *Unstucking* needs an allowance, a stuck exposure and a touch beyond the far band; its order rests at the touch.
 //! - *The side enforcer* acts only above the side's limit; while it might, nothing is skipped.
@@ -30,6 +30,7 @@ use crate::num::{new_position, round_step, wallet_exposure};
 use crate::orchestrator::input::{Mode, PlanInput};
 use crate::risk::TINY;
 use crate::side::{Long, Short, Side};
+use crate::trailing::TrailingDistances;
 use crate::types::{Order, PerSide, Position};
 use std::marker::PhantomData;
 
@@ -53,6 +54,8 @@ pub struct Watch {
     entry_level: f64,
     /// Below this market price a first order might be completed.
     partial_below: f64,
+    /// Distances of a re-entry that must have fired.
+    entry_trailing: Option<TrailingDistances>,
     /// When re-entries are too large for the side whatever their quantity.
     barrier: Barrier,
     /// Closes rest here or farther from the market.
@@ -66,6 +69,7 @@ impl Watch {
     pub const IDLE: Self = Self {
         entry_level: f64::NAN,
         partial_below: f64::NEG_INFINITY,
+        entry_trailing: None,
         barrier: Barrier::NONE,
         close_level: f64::NAN,
         may_unstick: false,
@@ -117,7 +121,7 @@ impl Barrier {
         Self {
             always: ex.min_cost > room,
             too_large_from: price_of(room, ex.min_qty),
-            calm_below: if reentry.inflates { price_of(calm_cost, at_most) } else { f64::INFINITY },
+            calm_below: if reentry.trailing.is_none() { price_of(calm_cost, at_most) } else { f64::INFINITY },
             cropped_from: overshoots_from.max(above_minimum_from),
         }
     }
@@ -307,6 +311,7 @@ impl<C: Candles> Scene<'_, C> {
         Watch {
             entry_level: reentry.map_or(f64::NAN, |reentry| reentry.level),
             partial_below: entries.partial_below::<S>(position),
+            entry_trailing: reentry.and_then(|reentry| reentry.trailing),
             barrier: reentry.as_ref().map_or(Barrier::NONE, barrier),
             close_level: closes.level::<S>(position).unwrap_or(f64::NAN),
             may_unstick: unstucks && (limit <= 0.0 || exposure / limit > params.unstuck_threshold),
@@ -383,13 +388,12 @@ impl<C: Candles> Scene<'_, C> {
 
     fn position_may_fill<S: Side>(&self, coin: usize, position: Position, outlook: &Outlook, ahead: Ahead) -> bool {
         let watch = &S::of(&outlook.watches)[coin];
-        let partial = ahead.lowest < watch.partial_below;
-        let near_entry = if partial {
-            ahead.reaches_entry::<S>(S::SIGN * f64::INFINITY)
-        } else {
-            ahead.reaches_entry::<S>(watch.entry_level)
-                && !watch.barrier.turns_away(S::pass_in(ahead.close, watch.entry_level))
-        };
+        let fired =
+            |distances: &TrailingDistances| distances.fired::<S>(&S::of(self.state.trailing)[coin], position.price);
+        let near_entry = (ahead.reaches_entry::<S>(watch.entry_level)
+            && watch.entry_trailing.as_ref().is_none_or(fired)
+            && !watch.barrier.turns_away(S::pass_in(ahead.close, watch.entry_level)))
+            || (ahead.lowest < watch.partial_below && self.flat_may_fill::<S>(coin, ahead));
         if near_entry && self.entry_fills::<S>(coin, position, outlook, ahead) {
             return true;
         }
