@@ -175,4 +175,4 @@ def moments(ms: npt.NDArray[Any]) -> Moments:
 def save(fig: Figure, path: Path) -> None:
     """Write a PNG; equal figures give equal files. Raises OSError when the disk refuses."""
     fig.align_ylabels()
-    fig.savefig(path, dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 4})
+    fig.savefig(path, dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
