@@ -426,17 +426,21 @@ impl<'a, C: Candles> Engine<'a, C> {
             trailing: &self.trailing,
             raw_balance: self.account.usd_total,
         };
-        if self.may_skip && !self.indicators.odd && self.account.sizing.is_finite() {
-            let scene = Scene { state: &state, input: &self.input };
-            if !scene.may_fill(&mut self.outlook) {
-                self.resting = false;
-                return Ok(());
-            }
+        let selective = self.may_skip && !self.indicators.odd && self.account.sizing.is_finite();
+        if selective && !(Scene { state: &state, input: &self.input }).may_fill(&mut self.outlook) {
+            self.resting = false;
+            return Ok(());
         }
         self.resting = true;
         let filter = self.run.filter_by_min_effective_cost;
         for (coin, symbol) in self.input.symbols.iter_mut().enumerate() {
             state.refill(coin, symbol, filter);
+            for pside in Pside::BOTH {
+                symbol.sides[pside].without_closes = selective && !self.outlook.closes[pside][coin];
+            }
+        }
+        for pside in Pside::BOTH {
+            self.input.globals[pside].without_entries = selective && !self.outlook.entries[pside];
         }
         if self.may_skip {
             self.input.globals.long.ladder_depth = state.ladder_depth::<Long>();

@@ -18,6 +18,10 @@
 //! - *Errors*: the planner refuses a balance, price, band or volatility that is not a positive number. Once a candle has
 //!   a price that could lead to one, or a span an EMA weight outside (0, 1], nothing is skipped any more (`odd`).
 //!
+//! Of a pass that is made, only that part is planned which might fill: all entries of a side, since the gate weighs them
+//! against each other, or none; the closes of a coin or none. The closes left out bear on no other order: trimming looks at
+//! one coin, and the side enforcer, which looks at all, does not act.
+//!
 //! Levels are kept for each open position and renewed after every event that can move them: a fill, a new sizing balance,
 //! a new limit, a new hourly EMA.
 
@@ -167,6 +171,10 @@ impl Ahead {
 #[derive(Clone, Debug, Default)]
 pub struct Outlook {
     watches: PerSide<Vec<Watch>>,
+    /// Entries of the side might fill.
+    pub entries: PerSide<bool>,
+    /// Closes of the coin might fill; up to date for open positions of enabled sides.
+    pub closes: PerSide<Vec<bool>>,
     /// The ranking decides between flat coins, and nothing but the ranking: no minimum-cost filter.
     ranks: bool,
     selector: PerSide<Selector>,
@@ -187,7 +195,13 @@ pub struct Outlook {
 impl Outlook {
     /// An outlook on `n` coins that knows nothing yet; `ranks`: flat coins compete for slots by their ranking alone.
     pub fn new(n: usize, ranks: bool) -> Self {
-        Self { watches: PerSide::from_fn(|_| vec![Watch::IDLE; n]), ranks, stale: true, ..Self::default() }
+        Self {
+            watches: PerSide::from_fn(|_| vec![Watch::IDLE; n]),
+            closes: PerSide::from_fn(|_| vec![false; n]),
+            ranks,
+            stale: true,
+            ..Self::default()
+        }
     }
 
     /// An event moved what levels depend on.
@@ -318,27 +332,40 @@ impl<C: Candles> Scene<'_, C> {
         }
     }
 
-    /// True if the orders planned at this row might fill in the next one.
+    /// Finds out which orders planned at this row might fill in the next one; false if none.
     pub fn may_fill(&self, outlook: &mut Outlook) -> bool {
         if outlook.stale || outlook.sizing != self.input.balance {
             self.renew(outlook);
         }
-        outlook.restless || self.side_may_fill::<Long>(outlook) || self.side_may_fill::<Short>(outlook)
+        if outlook.restless {
+            outlook.entries = PerSide { long: true, short: true };
+            outlook.closes.long.fill(true);
+            outlook.closes.short.fill(true);
+            return true;
+        }
+        let long = self.look_at_side::<Long>(outlook);
+        let short = self.look_at_side::<Short>(outlook);
+        long || short
     }
 
-    fn side_may_fill<S: Side>(&self, outlook: &mut Outlook) -> bool {
+    /// Marks what of a side might fill: entries as one, because the gate weighs all of them, closes coin by coin.
+    fn look_at_side<S: Side>(&self, outlook: &mut Outlook) -> bool {
         if !S::of(&self.input.globals).enabled() {
             return false;
         }
-        let open = S::of(&self.state.positions.open);
         let held = S::of(&self.state.positions.held);
-        if open.iter().any(|&coin| {
-            self.state.ranges[coin].tradable(self.state.row + 1)
-                && self.position_may_fill::<S>(coin, held[coin], outlook, self.ahead::<S>(coin))
-        }) {
-            return true;
+        let (mut entries, mut any_close) = (false, false);
+        for &coin in S::of(&self.state.positions.open) {
+            let reachable = self.state.ranges[coin].tradable(self.state.row + 1);
+            let ahead = self.ahead::<S>(coin);
+            let closes = reachable && self.close_may_fill::<S>(coin, held[coin], outlook, ahead);
+            S::of_mut(&mut outlook.closes)[coin] = closes;
+            any_close |= closes;
+            entries |= !entries && reachable && self.reentry_may_fill::<S>(coin, held[coin], outlook, ahead);
         }
-        *S::of(&outlook.free_slot) && self.flat_coins_may_fill::<S>(outlook)
+        entries = entries || (*S::of(&outlook.free_slot) && self.flat_coins_may_fill::<S>(outlook));
+        *S::of_mut(&mut outlook.entries) = entries;
+        entries || any_close
     }
 
     #[inline]
@@ -386,22 +413,23 @@ impl<C: Candles> Scene<'_, C> {
         ahead.reaches_entry::<S>(level * (1.0 + S::SIGN * SLACK.0) + S::SIGN * SLACK.1)
     }
 
-    fn position_may_fill<S: Side>(&self, coin: usize, position: Position, outlook: &Outlook, ahead: Ahead) -> bool {
+    fn reentry_may_fill<S: Side>(&self, coin: usize, position: Position, outlook: &Outlook, ahead: Ahead) -> bool {
         let watch = &S::of(&outlook.watches)[coin];
         let fired =
             |distances: &TrailingDistances| distances.fired::<S>(&S::of(self.state.trailing)[coin], position.price);
-        let near_entry = (ahead.reaches_entry::<S>(watch.entry_level)
+        let near = (ahead.reaches_entry::<S>(watch.entry_level)
             && watch.entry_trailing.as_ref().is_none_or(fired)
             && !watch.barrier.turns_away(S::pass_in(ahead.close, watch.entry_level)))
             || (ahead.lowest < watch.partial_below && self.flat_may_fill::<S>(coin, ahead));
-        if near_entry && self.entry_fills::<S>(coin, position, outlook, ahead) {
-            return true;
-        }
-        let near_close = ahead.reaches_close::<S>(watch.close_level);
-        if near_close && self.close_fills::<S>(coin, position, ahead) {
-            return true;
-        }
-        watch.may_unstick && ahead.reaches_close::<S>(-S::SIGN * f64::INFINITY) && self.unsticks::<S>(coin, ahead)
+        near && self.entry_fills::<S>(coin, position, outlook, ahead)
+    }
+
+    fn close_may_fill<S: Side>(&self, coin: usize, position: Position, outlook: &Outlook, ahead: Ahead) -> bool {
+        let watch = &S::of(&outlook.watches)[coin];
+        (ahead.reaches_close::<S>(watch.close_level) && self.close_fills::<S>(coin, position, ahead))
+            || (watch.may_unstick
+                && ahead.reaches_close::<S>(-S::SIGN * f64::INFINITY)
+                && self.unsticks::<S>(coin, ahead))
     }
 
     /// The next entry itself against the next candle.

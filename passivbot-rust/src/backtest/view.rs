@@ -19,6 +19,7 @@ pub fn new_input(coins: &[CoinSpec], globals: &PerSide<BotParams>, run: &RunPara
         volatility: Some(0.0),
         volume_score: 0.0,
         volatility_score: 0.0,
+        without_closes: false,
     };
     let symbols = coins.iter().enumerate().map(|(symbol_idx, coin)| SymbolInput {
         symbol_idx,

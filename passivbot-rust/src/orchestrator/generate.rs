@@ -91,8 +91,9 @@ pub fn side_orders<S: Side>(input: &PlanInput, idx: usize, ws: &mut Workspace) -
         return Ok(());
     }
     let may_open = || S::of(&ws.active)[idx] && !*S::of(&ws.blocked[idx]) && passes_min_cost(input, symbol, side);
-    let wants_entries = mode == Mode::Normal && (open || may_open());
-    let wants_closes = open && matches!(mode, Mode::Normal | Mode::TpOnly);
+    let without_entries = S::of(&input.globals).without_entries;
+    let wants_entries = !without_entries && mode == Mode::Normal && (open || may_open());
+    let wants_closes = !side.without_closes && open && matches!(mode, Mode::Normal | Mode::TpOnly);
     if !(wants_entries || wants_closes) {
         return Ok(());
     }

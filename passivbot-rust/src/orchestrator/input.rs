@@ -62,6 +62,8 @@ pub struct SideInput {
     pub volume_score: f64,
     /// 1-minute log-range EMA of coin selection; 0 if missing.
     pub volatility_score: f64,
+    /// The caller asks for no closes of this coin.
+    pub without_closes: bool,
 }
 
 /// One coin.
@@ -101,6 +103,8 @@ pub struct SideGlobals {
     /// Entry ladders may end behind their first order farther from the touch than this: for a caller who only asks what
     /// fills in the next candle. Infinite for whole ladders.
     pub ladder_depth: f64,
+    /// The caller asks for no entries of this side.
+    pub without_entries: bool,
 }
 
 impl SideGlobals {
@@ -114,6 +118,7 @@ impl SideGlobals {
             twel_threshold: params.risk_twel_enforcer_threshold,
             unstuck_allowance,
             ladder_depth: f64::INFINITY,
+            without_entries: false,
         }
     }
 

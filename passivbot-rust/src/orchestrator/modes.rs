@@ -67,7 +67,8 @@ pub fn assign_slots<S: Side>(input: &PlanInput, ws: &mut Workspace) {
     let rules = globals.rules(eligible, forced);
     *S::of_mut(&mut ws.slots) = rules.slots;
     let selector = S::of_mut(&mut ws.selector);
-    selector.assign(&view, &rules, globals.enabled(), S::of_mut(&mut ws.active));
+    let asked_for = globals.enabled() && !globals.without_entries;
+    selector.assign(&view, &rules, asked_for, S::of_mut(&mut ws.active));
 }
 
 /// A band pair that can be used; one-way mode decides without complaint where it cannot.

@@ -154,6 +154,7 @@ impl Side {
             volatility: if hours <= 0.0 { Some(0.0) } else { look_up(&emas.h1.log_range, hours) },
             volume_score: look_up(&emas.m1.volume, global.filter_volume_ema_span).unwrap_or(0.0),
             volatility_score: look_up(&emas.m1.log_range, global.filter_volatility_ema_span).unwrap_or(0.0),
+            without_closes: false,
             params,
         }
     }
