@@ -1,172 +1,45 @@
 //! The minute loop: replays candles through the planner and keeps the account (`backtest_engine.md` 5).
 //!
 //! One simulated minute: match the orders planned a minute before, absorb the candle (EMAs, account, trailing extremes),
-//! plan afresh, sample equity. All state is dense by coin index; iteration is always in ascending index.
+//! plan afresh, sample equity. EMAs are computed a stretch of minutes ahead (`tape`), and minutes in which nothing can happen
+//! are passed over (`outlook`). All state is dense by coin index; iteration is always in ascending index.
 
 pub mod account;
 pub mod book;
+pub mod contest;
 pub mod dataset;
 pub mod indicators;
 pub mod outlook;
 pub mod record;
+pub mod schedule;
+pub mod specs;
+pub mod tape;
 pub mod view;
+pub mod watch;
 
 use crate::errors::CoreError;
 use crate::num::{EPS, unstuck_allowance};
-use crate::orchestrator::input::{Mode, PlanInput};
+use crate::orchestrator::input::PlanInput;
 use crate::orchestrator::{Workspace, emit, plan};
 use crate::side::{Long, Short, Side};
-use crate::types::{BotParams, ExchangeParams, FillLog, PerSide, Pside, Samples, TrailingBundle};
-use account::{Account, Collateral};
-use book::{Books, Positions, Reach};
+use crate::types::{BotParams, FillLog, PerSide, Position, Pside, Samples, TrailingBundle};
+use account::Account;
+use book::{Books, Positions, Reach, Realised};
 use dataset::{Candles, ValidRange};
-use indicators::{Indicators, Readers};
+use indicators::{Indicators, Readers, has_odd_span};
 use outlook::{Outlook, Scene};
+use schedule::{edges, first_planned_row, global_params, needs_ranking, status_changes};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tape::{LONGEST, Tape};
 use view::RowState;
+
+pub use specs::{CoinSpec, RunError, RunOutput, RunParams};
 
 /// Milliseconds in a minute.
 pub const MINUTE_MS: i64 = 60_000;
-/// Rows a run may go on after it was cancelled.
-const ROWS_BETWEEN_CANCEL_CHECKS: usize = 1024;
 /// Milliseconds in an hour.
 pub const HOUR_MS: i64 = 3_600_000;
-
-/// One coin of a run.
-#[derive(Clone, Debug)]
-pub struct CoinSpec {
-    /// Column of the cube.
-    pub column: usize,
-    /// First row with data.
-    pub first_valid: usize,
-    /// Last row with data.
-    pub last_valid: usize,
-    /// Rows after the first before the coin may trade.
-    pub warmup_minutes: usize,
-    /// Market rules.
-    pub exchange: ExchangeParams,
-    /// Fee of every fill, as a fraction of its cost.
-    pub maker_fee: f64,
-    /// Parameters; a negative `wallet_exposure_limit` is set by the engine.
-    pub params: PerSide<BotParams>,
-    /// Base modes.
-    pub forced_modes: PerSide<Option<Mode>>,
-}
-
-/// What a run does not take from its coins (`backtest_engine.md` 2.2).
-#[derive(Clone, Debug, Default)]
-pub struct RunParams {
-    /// USD at the start.
-    pub starting_balance: f64,
-    /// Time of row 0, ms.
-    pub first_timestamp_ms: i64,
-    /// Nothing is planned before this time, ms.
-    pub requested_start_timestamp_ms: i64,
-    /// Rows before planning starts; 0 derives them from the spans.
-    pub global_warmup_bars: usize,
-    /// BTC collateral.
-    pub collateral: Collateral,
-    /// Skip coins whose first order would be too small.
-    pub filter_by_min_effective_cost: bool,
-    /// Both sides of a coin may be open.
-    pub hedge_mode: bool,
-    /// Nobody will look at fills and equity: the equity in BTC is sampled only where metrics need it.
-    pub metrics_only: bool,
-    /// Plans even where provably nothing can fill: the plain path that skipping is tested against.
-    pub plan_every_row: bool,
-}
-
-/// Result of a run.
-#[derive(Clone, Debug)]
-pub struct RunOutput {
-    /// Every fill.
-    pub fills: FillLog,
-    /// Every tracked minute.
-    pub samples: Samples,
-    /// Whether part of the equity was kept in BTC.
-    pub collateral: bool,
-    /// Side-wide parameters of the run.
-    pub globals: PerSide<BotParams>,
-    /// Slots of each side when last counted.
-    pub effective_n_positions: PerSide<usize>,
-}
-
-/// Why a run ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunError {
-    /// The planner refused the state of a row.
-    Planner(CoreError),
-    /// Somebody asked the run to stop.
-    Cancelled,
-}
-
-impl std::fmt::Display for RunError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Planner(error) => write!(f, "backtest failed: {error}"),
-            Self::Cancelled => f.write_str("backtest cancelled"),
-        }
-    }
-}
-
-impl std::error::Error for RunError {}
-
-/// Realised profit of all coins and sides, gross of fees.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Realised {
-    /// Sum so far.
-    pub sum: f64,
-    /// Highest sum so far, at least 0.
-    pub max: f64,
-}
-
-impl Realised {
-    fn add(&mut self, pnl: f64) {
-        self.sum += pnl;
-        self.max = self.max.max(self.sum);
-    }
-}
-
-/// Parameters that hold for all coins: those of coin 0, with no more slots than coins (3.2).
-fn global_params(coins: &[CoinSpec]) -> PerSide<BotParams> {
-    PerSide::from_fn(|pside| {
-        let first = coins[0].params[pside];
-        BotParams { n_positions: first.n_positions.min(coins.len()), ..first }
-    })
-}
-
-/// Rows before planning starts (3.4).
-fn warmup_rows(configured: usize, coins: &[CoinSpec]) -> usize {
-    if configured > 0 {
-        return configured;
-    }
-    let spans = coins.iter().flat_map(|coin| coin.params.iter()).flat_map(|p| {
-        [
-            p.ema_span_0,
-            p.ema_span_1,
-            p.filter_volume_ema_span,
-            p.filter_volatility_ema_span,
-            60.0 * p.entry_volatility_ema_span_hours,
-        ]
-    });
-    let longest = spans.filter(|span| span.is_finite()).fold(0.0, f64::max);
-    (longest.ceil() as usize).max(1)
-}
-
-/// True unless every tradable coin always gets a slot, whatever its rank: there are as many slots as coins, and nobody
-/// takes one without being tradable, be it as a position that outlived its data or as a coin that is forced to trade.
-fn needs_ranking(coins: &[CoinSpec], ranges: &[ValidRange], globals: &PerSide<BotParams>, rows: usize) -> bool {
-    let enough_slots = globals.iter().all(|p| p.n_positions == 0 || p.n_positions >= coins.len());
-    let forced = coins.iter().flat_map(|coin| coin.forced_modes.iter()).any(|mode| *mode == Some(Mode::Normal));
-    !enough_slots || forced || ranges.iter().any(|range| range.last + 1 < rows)
-}
-
-/// Rows in which a coin becomes tradable or ceases to be, ascending.
-fn status_changes(ranges: &[ValidRange]) -> Vec<usize> {
-    let mut rows: Vec<usize> = ranges.iter().flat_map(|range| [range.trade_start, range.last + 1]).collect();
-    rows.sort_unstable();
-    rows
-}
 
 /// State of a run between two minutes.
 struct Engine<'a, C: Candles> {
@@ -179,10 +52,12 @@ struct Engine<'a, C: Candles> {
     enabled: PerSide<bool>,
     trails: PerSide<Vec<bool>>,
     indicators: Indicators,
+    tape: Tape,
     account: Account,
     positions: Positions,
     trailing: PerSide<Vec<TrailingBundle>>,
-    filled: PerSide<Vec<bool>>,
+    /// First row that the trailing extremes have not absorbed yet.
+    trailed_to: PerSide<Vec<usize>>,
     realised: Realised,
     effective_n_positions: PerSide<usize>,
     input: PlanInput,
@@ -192,11 +67,16 @@ struct Engine<'a, C: Candles> {
     resting: bool,
     outlook: Outlook,
     may_skip: bool,
-    any_filled: bool,
+    /// First row that is planned.
+    plan_from: usize,
+    /// First row without a sample.
+    sampled_to: usize,
     /// Somebody asked for the equity in BTC.
     samples_btc: bool,
     /// Net exposure; without collateral it changes with fills only.
     twe_net: f64,
+    /// Rows, ascending, at which something about a coin other than its prices changes.
+    edges: Vec<usize>,
     /// Sizing balance and realised profit that the allowances were computed from.
     allowances_of: Option<(f64, f64, f64)>,
     /// Rows, ascending, from which on some coin is or is no longer tradable.
@@ -232,6 +112,23 @@ pub fn run(
     })
 }
 
+/// The state after a row, borrowed field by field so that outlook and planner stay free.
+macro_rules! state_after {
+    ($engine:expr, $row:expr) => {
+        RowState {
+            row: $row,
+            at: $row - $engine.tape.first,
+            coins: $engine.coins,
+            ranges: &$engine.ranges,
+            tape: &$engine.tape,
+            indicators: &$engine.indicators,
+            positions: &$engine.positions,
+            trailing: &$engine.trailing,
+            raw_balance: $engine.account.usd_total,
+        }
+    };
+}
+
 impl<'a, C: Candles> Engine<'a, C> {
     fn new(coins: &'a [CoinSpec], run: &'a RunParams, candles: &'a C, btc_usd: &'a [f64]) -> Self {
         let n = coins.len();
@@ -247,14 +144,19 @@ impl<'a, C: Candles> Engine<'a, C> {
             PerSide::from_fn(|p| plans(&globals[p]))
         };
         let readers = Readers { sides, ranking };
+        let indicators = Indicators::new(coins, &ranges, candles, &globals, readers, run.first_timestamp_ms);
+        let odd = coins.iter().zip(&ranges).any(|(coin, range)| {
+            !candles.at(range.first, coin.column).is_ordinary() || coin.params.iter().any(has_odd_span)
+        });
         Self {
-            indicators: Indicators::new(coins, &ranges, candles, &globals, readers, run.first_timestamp_ms),
+            tape: indicators.new_tape(odd),
+            indicators,
             enabled: PerSide::from_fn(|p| limited(p) && globals[p].n_positions > 0),
             trails: PerSide::from_fn(|p| coins.iter().map(|coin| trails(&coin.params[p])).collect()),
             account: Account::new(run.starting_balance, run.collateral, btc_usd[0]),
             positions: Positions::new(n),
             trailing: PerSide::from_fn(|_| vec![TrailingBundle::default(); n]),
-            filled: PerSide::from_fn(|_| vec![false; n]),
+            trailed_to: PerSide::from_fn(|_| vec![0; n]),
             realised: Realised::default(),
             effective_n_positions: PerSide::from_fn(|p| globals[p].n_positions),
             input: view::new_input(coins, &globals, run),
@@ -263,9 +165,11 @@ impl<'a, C: Candles> Engine<'a, C> {
             resting: false,
             outlook: Outlook::new(n, !run.filter_by_min_effective_cost && ranking),
             may_skip: !run.plan_every_row,
-            any_filled: false,
+            plan_from: first_planned_row(run, coins),
+            sampled_to: 0,
             samples_btc: run.collateral.cap > 0.0 || !run.metrics_only,
             twe_net: 0.0,
+            edges: edges(&ranges),
             allowances_of: None,
             status_changes: status_changes(&ranges),
             limits_known: false,
@@ -282,57 +186,95 @@ impl<'a, C: Candles> Engine<'a, C> {
     }
 
     fn replay(&mut self, cancel: &AtomicBool) -> Result<(), RunError> {
-        let warmup = warmup_rows(self.run.global_warmup_bars, self.coins);
-        let start_ms = self.run.requested_start_timestamp_ms.max(self.run.first_timestamp_ms);
-        for row in 1..self.candles.rows().saturating_sub(1) {
-            if row.is_multiple_of(ROWS_BETWEEN_CANCEL_CHECKS) && cancel.load(Ordering::Relaxed) {
+        let end = self.candles.rows().saturating_sub(1);
+        let mut row = 1;
+        while row < end {
+            if cancel.load(Ordering::Relaxed) {
                 return Err(RunError::Cancelled);
             }
-            self.match_row(row);
-            if self.indicators.absorb_row(row, self.coins, &self.ranges, self.candles) {
-                self.outlook.expire();
-            }
-            if self.account.holds_btc() {
-                self.account.value_at(self.btc_usd[row]);
-            }
-            self.trail::<Long>(row);
-            self.trail::<Short>(row);
-            let now_ms = self.run.first_timestamp_ms + MINUTE_MS * row as i64;
-            if row > warmup && now_ms >= start_ms {
-                if self.refresh_limits(row) && self.samples.is_none() {
-                    self.samples = Some(record::samples_from(row, self.candles.rows()));
-                }
-                self.plan_row(row).map_err(|e| RunError::Planner(e.at_row(row)))?;
-            }
-            self.sample(row);
+            let rows = row..self.stretch_end(row).min(end);
+            row = rows.end;
+            self.indicators.absorb_stretch(&rows, self.coins, &self.ranges, self.candles, &mut self.tape);
+            self.outlook.turn_page();
+            self.play(rows)?;
         }
         Ok(())
     }
 
-    /// Fills what the candle of the row reaches: longs first, coins ascending.
-    fn match_row(&mut self, row: usize) {
-        if self.any_filled {
-            self.any_filled = false;
-            for pside in Pside::BOTH {
-                self.filled[pside].fill(false);
+    /// End of the longest stretch that begins at a row.
+    fn stretch_end(&self, row: usize) -> usize {
+        let edge = self.edges.get(self.edges.partition_point(|edge| *edge <= row)).copied().unwrap_or(usize::MAX);
+        let plan = if row < self.plan_from { self.plan_from } else { usize::MAX };
+        (row + LONGEST).min(self.indicators.next_hour(row)).min(edge).min(plan)
+    }
+
+    /// Plays the rows on the tape.
+    fn play(&mut self, rows: Range<usize>) -> Result<(), RunError> {
+        let planning = rows.start >= self.plan_from;
+        if planning && self.refresh_limits(rows.start) && self.samples.is_none() {
+            self.samples = Some(record::samples_from(rows.start, self.candles.rows()));
+            self.sampled_to = rows.start;
+        }
+        let mut row = rows.start;
+        while row < rows.end {
+            self.match_row(row);
+            if self.account.holds_btc() {
+                self.account.value_at(self.btc_usd[row]);
+            }
+            if planning {
+                self.plan_row(row).map_err(|e| RunError::Planner(e.at_row(row)))?;
+            }
+            if self.account.holds_btc() {
+                self.measure_exposure();
+                self.sample_to(row + 1);
+                row += 1;
+            } else {
+                row = self.next_row(row, planning, rows.end);
             }
         }
+        self.sample_to(rows.end);
+        self.trail_to_end::<Long>(rows.end);
+        self.trail_to_end::<Short>(rows.end);
+        Ok(())
+    }
+
+    /// The next row in which anything can happen.
+    fn next_row(&self, row: usize, planning: bool, end: usize) -> usize {
+        let next = row + 1 - self.tape.first;
+        if self.resting {
+            row + 1
+        } else if !planning {
+            end
+        } else if self.is_open_to_conclusions(next) {
+            self.tape.first + self.outlook.next_row(next, self.tape.len).min(self.tape.odd_from)
+        } else {
+            row + 1
+        }
+    }
+
+    /// Rows from this place on the tape may be passed over if nothing can fill.
+    fn is_open_to_conclusions(&self, at: usize) -> bool {
+        self.may_skip && at < self.tape.odd_from && self.account.sizing.is_finite()
+    }
+
+    /// Fills what the candle of the row reaches: longs first, coins ascending.
+    fn match_row(&mut self, row: usize) {
         if !self.resting {
             return;
         }
         let hit = |coin: usize| {
-            let candle = self.candles.at(row, self.coins[coin].column);
+            let candle = self.tape.coins[coin].candle(row - self.tape.first);
             self.ranges[coin].tradable(row) && self.reach[coin].hit(candle.high, candle.low)
         };
         if (0..self.coins.len()).any(hit) {
-            self.any_filled = true;
-            self.outlook.expire();
+            self.sample_to(row);
             self.match_side::<Long>(row);
             self.match_side::<Short>(row);
+            self.measure_exposure();
         }
     }
 
-    /// Matches one side; every fill is an event for the outlook.
+    /// Matches one side; every fill is an event for the outlook and resets the trailing extremes (9).
     fn match_side<S: Side>(&mut self, row: usize) {
         if !*S::of(&self.enabled) {
             return;
@@ -348,30 +290,59 @@ impl<'a, C: Candles> Engine<'a, C> {
         };
         for (coin, orders) in self.planner.orders.iter().enumerate() {
             let orders = S::of(orders);
-            if self.ranges[coin].tradable(row) {
-                let candle = self.candles.at(row, self.coins[coin].column);
-                let range = (candle.high, candle.low);
-                S::of_mut(&mut self.filled)[coin] =
-                    books.match_orders::<S>(coin, &orders.closes, &orders.entries, range);
+            if !self.ranges[coin].tradable(row) || (orders.closes.is_empty() && orders.entries.is_empty()) {
+                continue;
+            }
+            let candle = self.tape.coins[coin].candle(row - self.tape.first);
+            let range = (candle.high, candle.low);
+            let booked = books.match_orders::<S>(coin, &orders.closes, &orders.entries, range);
+            if !booked {
+                continue;
+            }
+            self.outlook.forget_position::<S>(coin);
+            if S::of(&self.trails)[coin] {
+                S::of_mut(&mut self.trailing)[coin] = TrailingBundle::default();
+                S::of_mut(&mut self.trailed_to)[coin] = row + 1;
             }
         }
     }
 
-    /// Trailing extremes of the open positions: reset by a fill, else moved by the candle (9).
-    fn trail<S: Side>(&mut self, row: usize) {
-        if !*S::of(&self.enabled) {
-            return;
+    /// Moves the trailing extremes of an open position up to a row.
+    fn trail<S: Side>(&mut self, coin: usize, end: usize) {
+        let (tape, first) = (&self.tape.coins[coin], self.tape.first);
+        let from = std::mem::replace(&mut S::of_mut(&mut self.trailed_to)[coin], end);
+        if tape.valid {
+            let bundle = &mut S::of_mut(&mut self.trailing)[coin];
+            for candle in (from.max(first)..end).map(|row| tape.candle(row - first)) {
+                bundle.absorb(candle.high, candle.low, candle.close);
+            }
         }
-        for &coin in S::of(&self.positions.open) {
-            if !S::of(&self.trails)[coin] || !self.ranges[coin].valid(row) {
+    }
+
+    /// Moves the trailing extremes of all open positions to the end of the tape.
+    fn trail_to_end<S: Side>(&mut self, end: usize) {
+        for i in 0..S::of(&self.positions.open).len() {
+            let coin = S::of(&self.positions.open)[i];
+            if !S::of(&self.trails)[coin] {
                 continue;
             }
+            let tape = &self.tape.coins[coin];
             let bundle = &mut S::of_mut(&mut self.trailing)[coin];
-            if S::of(&self.filled)[coin] {
-                *bundle = TrailingBundle::default();
+            let whole = S::of(&self.trailed_to)[coin] <= self.tape.first && tape.valid && tape.ordinary;
+            if whole && bundle.absorb_calm(tape.extremes) {
+                S::of_mut(&mut self.trailed_to)[coin] = end;
             } else {
-                let candle = self.candles.at(row, self.coins[coin].column);
-                bundle.absorb(candle.high, candle.low, candle.close);
+                self.trail::<S>(coin, end);
+            }
+        }
+    }
+
+    /// Moves the trailing extremes that the planner may ask for up to a row, that row included.
+    fn trail_for_planning<S: Side>(&mut self, row: usize, asked_for: impl Fn(&Outlook, usize) -> bool) {
+        for i in 0..S::of(&self.positions.open).len() {
+            let coin = S::of(&self.positions.open)[i];
+            if S::of(&self.trails)[coin] && asked_for(&self.outlook, coin) {
+                self.trail::<S>(coin, row + 1);
             }
         }
     }
@@ -385,7 +356,7 @@ impl<'a, C: Candles> Engine<'a, C> {
         }
         self.status_changes.drain(..changed);
         self.limits_known = true;
-        self.outlook.expire();
+        self.outlook.forget();
         self.can_trade = self.share_limits(row);
         self.can_trade
     }
@@ -414,24 +385,19 @@ impl<'a, C: Candles> Engine<'a, C> {
 
     /// Replaces all orders by those planned from the state after the row (11).
     fn plan_row(&mut self, row: usize) -> Result<(), CoreError> {
+        let at = row - self.tape.first;
         self.input.balance = self.account.sizing;
         self.refresh_allowances();
-        let state = RowState {
-            row,
-            coins: self.coins,
-            ranges: &self.ranges,
-            candles: self.candles,
-            indicators: &self.indicators,
-            positions: &self.positions,
-            trailing: &self.trailing,
-            raw_balance: self.account.usd_total,
-        };
-        let selective = self.may_skip && !self.indicators.odd && self.account.sizing.is_finite();
-        if selective && !(Scene { state: &state, input: &self.input }).may_fill(&mut self.outlook) {
+        let selective = self.is_open_to_conclusions(at);
+        if selective && !self.look_ahead(row) {
             self.resting = false;
             return Ok(());
         }
         self.resting = true;
+        let all = !selective;
+        self.trail_for_planning::<Long>(row, |o, coin| all || o.entries.long || o.closes.long[coin]);
+        self.trail_for_planning::<Short>(row, |o, coin| all || o.entries.short || o.closes.short[coin]);
+        let state = state_after!(self, row);
         let filter = self.run.filter_by_min_effective_cost;
         for (coin, symbol) in self.input.symbols.iter_mut().enumerate() {
             state.refill(coin, symbol, filter);
@@ -462,6 +428,22 @@ impl<'a, C: Candles> Engine<'a, C> {
         Ok(())
     }
 
+    /// Finds out what of a pass at the row might fill; false if nothing.
+    fn look_ahead(&mut self, row: usize) -> bool {
+        let at = row - self.tape.first;
+        if self.outlook.needs_renewal(self.input.balance) {
+            let state = state_after!(self, row);
+            Scene { state: &state, input: &self.input }.renew(&mut self.outlook);
+        }
+        if !self.outlook.concerned(at) {
+            return false;
+        }
+        self.trail_for_planning::<Long>(row, |o, coin| o.concerns::<Long>(coin, at));
+        self.trail_for_planning::<Short>(row, |o, coin| o.concerns::<Short>(coin, at));
+        let state = state_after!(self, row);
+        Scene { state: &state, input: &self.input }.may_fill(&mut self.outlook)
+    }
+
     /// Loss that unstucking may realise, renewed when balance or realised profit have moved (11.1).
     fn refresh_allowances(&mut self) {
         let basis = (self.account.sizing, self.realised.sum, self.realised.max);
@@ -481,38 +463,49 @@ impl<'a, C: Candles> Engine<'a, C> {
         }
     }
 
-    /// Samples equity and exposure once tracking is on (12).
-    fn sample(&mut self, row: usize) {
-        if self.samples.is_none() {
-            return;
-        }
-        let mut equity = (self.account.usd_total, self.account.btc_total);
-        self.add_unrealised::<Long>(row, &mut equity);
-        self.add_unrealised::<Short>(row, &mut equity);
-        if self.any_filled || self.account.holds_btc() {
-            let twe = self.positions.exposure(self.coins, self.account.usd_total);
-            self.twe_net = twe.long + twe.short;
-        }
-        if let Some(samples) = &mut self.samples {
-            samples.equity_usd.push(equity.0);
-            samples.twe_net.push(self.twe_net);
-            if self.samples_btc {
-                samples.equity_btc.push(equity.1);
-            }
-        }
+    fn measure_exposure(&mut self) {
+        let twe = self.positions.exposure(self.coins, self.account.usd_total);
+        self.twe_net = twe.long + twe.short;
     }
 
-    #[inline]
-    fn add_unrealised<S: Side>(&self, row: usize, equity: &mut (f64, f64)) {
+    /// Samples equity and exposure of the rows up to `end`, once tracking is on (12). Nothing has changed in them but prices.
+    fn sample_to(&mut self, end: usize) {
+        let Some(mut samples) = self.samples.take() else { return };
+        let rows = self.sampled_to..end;
+        self.sampled_to = end;
+        let filled = samples.equity_usd.len();
+        samples.twe_net.resize(filled + rows.len(), self.twe_net);
+        samples.equity_usd.resize(filled + rows.len(), self.account.usd_total);
+        if self.samples_btc {
+            samples.equity_btc.resize(filled + rows.len(), self.account.btc_total);
+        }
+        let btc = if self.samples_btc { &mut samples.equity_btc[filled..] } else { &mut [] };
+        let mut equity = (&mut samples.equity_usd[filled..], btc);
+        self.add_unrealised::<Long>(&rows, &mut equity);
+        self.add_unrealised::<Short>(&rows, &mut equity);
+        self.samples = Some(samples);
+    }
+
+    fn add_unrealised<S: Side>(&self, rows: &Range<usize>, equity: &mut (&mut [f64], &mut [f64])) {
         for &coin in S::of(&self.positions.open) {
-            let spec = &self.coins[coin];
-            let close = self.candles.at(row, spec.column).close;
-            if self.ranges[coin].valid(row) && close.is_finite() {
-                let held = S::of(&self.positions.held)[coin];
-                let unrealised = S::pnl(held.price, close, held.size, spec.exchange.c_mult);
-                equity.0 += unrealised;
+            let tape = &self.tape.coins[coin];
+            if !tape.valid {
+                continue;
+            }
+            let Position { size, price } = S::of(&self.positions.held)[coin];
+            let c_mult = self.coins[coin].exchange.c_mult;
+            let closes = &tape.close[rows.start - self.tape.first..rows.end - self.tape.first];
+            let unrealised = |close: f64| S::pnl(price, close, size, c_mult);
+            if tape.ordinary && !self.samples_btc {
+                for (equity, close) in equity.0.iter_mut().zip(closes) {
+                    *equity += unrealised(*close);
+                }
+                continue;
+            }
+            for (i, close) in closes.iter().enumerate().filter(|(_, close)| close.is_finite()) {
+                equity.0[i] += unrealised(*close);
                 if self.samples_btc {
-                    equity.1 += unrealised / self.btc_usd[row].max(EPS);
+                    equity.1[i] += unrealised(*close) / self.btc_usd[rows.start + i].max(EPS);
                 }
             }
         }

@@ -28,6 +28,15 @@ pub struct CloseInputs<'a> {
     pub touch_out: f64,
 }
 
+/// The next close of a position, as far as it does not depend on the touch.
+#[derive(Clone, Copy, Debug)]
+pub struct Exit {
+    /// It rests here or farther from the market; infinitely near the market if it rests at the touch itself.
+    pub level: f64,
+    /// Distances of a trailing one.
+    pub trailing: Option<TrailingDistances>,
+}
+
 /// How the next close finds its price.
 #[derive(Clone, Copy)]
 enum CloseMethod {
@@ -201,20 +210,22 @@ impl CloseInputs<'_> {
         }
     }
 
-    /// Price that no close of an open position passes toward the market, whatever the touch; `None`: no close.
-    pub fn level<S: Side>(&self, position: Position) -> Option<f64> {
+    /// What is known of the next close of an open position whatever the touch; `None`: no close.
+    pub fn exit<S: Side>(&self, position: Position) -> Option<Exit> {
         let (size, pprice) = (S::magnitude(position.size), position.price);
         if size == 0.0 {
             return None;
         }
         if self.enforcer::<S>(size, pprice).is_some() {
-            return Some(-S::SIGN * f64::INFINITY);
+            return Some(Exit { level: -S::SIGN * f64::INFINITY, trailing: None });
         }
         match self.select::<S>(size, pprice) {
             (CloseMethod::Trailing, _) => {
-                self.trailing_distances().level::<S::Opposite>(pprice, self.exchange.price_step)
+                let distances = self.trailing_distances();
+                let level = distances.level::<S::Opposite>(pprice, self.exchange.price_step)?;
+                Some(Exit { level, trailing: Some(distances) })
             }
-            (CloseMethod::Grid, part) => Some(self.grid_level::<S>(part, pprice).0),
+            (CloseMethod::Grid, part) => Some(Exit { level: self.grid_level::<S>(part, pprice).0, trailing: None }),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::num::compare;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// What selection knows of the coins of one side.
 pub trait Coins {
@@ -37,8 +38,25 @@ pub struct Rules {
 /// Memory of the selection. What it holds from the last time makes sorting faster, never different.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
+    all_by_volume: Vec<usize>,
     by_volume: Vec<usize>,
-    ranking: Vec<usize>,
+    by_volatility: Vec<usize>,
+    chosen: Range<usize>,
+}
+
+/// The eligible coins as the last ranking split them up; each group is made of coins that beat those of the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Tiers<'a> {
+    /// Traded enough.
+    pub traded: &'a [usize],
+    /// Dropped for their volume.
+    pub idle: &'a [usize],
+    /// Dropped for their volatility.
+    pub wild: &'a [usize],
+    /// Chosen, best first.
+    pub chosen: &'a [usize],
+    /// The others, not volatile enough.
+    pub tame: &'a [usize],
 }
 
 /// How many of `n` coins survive dropping a fraction, never fewer than the slots.
@@ -70,24 +88,31 @@ impl Selector {
     ///
     /// The least traded fraction is dropped, then the most volatile one; the most volatile of the rest come first.
     pub fn rank(&mut self, coins: &impl Coins, rules: &Rules) -> &[usize] {
-        if self.by_volume.len() != coins.len() {
-            self.by_volume.clear();
-            self.by_volume.extend(0..coins.len());
+        let Self { all_by_volume, by_volume, by_volatility, chosen } = self;
+        if all_by_volume.len() != coins.len() {
+            all_by_volume.clear();
+            all_by_volume.extend(0..coins.len());
         }
-        insertion_sort(&mut self.by_volume, descending(|coin| coins.volume(coin)));
-        let ranking = &mut self.ranking;
-        ranking.clear();
-        ranking.extend(self.by_volume.iter().copied().filter(|coin| coins.is_eligible(*coin)));
-        if ranking.is_empty() {
-            return ranking;
-        }
+        insertion_sort(all_by_volume, descending(|coin| coins.volume(coin)));
+        by_volume.clear();
+        by_volume.extend(all_by_volume.iter().copied().filter(|coin| coins.is_eligible(*coin)));
         let slots = rules.slots.max(1);
-        ranking.truncate(survivors(ranking.len(), rules.volume_drop, slots));
-        insertion_sort(ranking, descending(|coin| coins.volatility(coin)));
-        let dropped = ranking.len() - survivors(ranking.len(), rules.volatility_drop, slots);
-        ranking.drain(..dropped);
-        ranking.truncate(slots);
-        ranking
+        let traded = survivors(by_volume.len(), rules.volume_drop, slots);
+        by_volatility.clear();
+        by_volatility.extend_from_slice(&by_volume[..traded]);
+        insertion_sort(by_volatility, descending(|coin| coins.volatility(coin)));
+        let wild = traded - survivors(traded, rules.volatility_drop, slots);
+        *chosen = wild..traded.min(wild + slots);
+        &by_volatility[chosen.clone()]
+    }
+
+    /// How the last ranking came about.
+    pub fn tiers(&self) -> Tiers<'_> {
+        let Range { start, end } = self.chosen;
+        let (traded, idle) = self.by_volume.split_at(self.by_volatility.len());
+        let (front, tame) = self.by_volatility.split_at(end);
+        let (wild, chosen) = front.split_at(start);
+        Tiers { traded, idle, wild, chosen, tame }
     }
 
     /// Marks the coins that hold a slot: open positions always, then forced coins, then the ranking, while slots last.

@@ -30,6 +30,17 @@ impl TrailingBundle {
             self.min_since_max = self.min_since_max.min(low);
         }
     }
+
+    /// Absorbs many candles at once, given their highest and lowest price, if none of them makes a new extreme; else false.
+    #[inline]
+    pub fn absorb_calm(&mut self, (highest, lowest): (f64, f64)) -> bool {
+        let calm = lowest >= self.min_since_open && highest <= self.max_since_open;
+        if calm {
+            self.max_since_min = self.max_since_min.max(highest);
+            self.min_since_max = self.min_since_max.min(lowest);
+        }
+        calm
+    }
 }
 
 /// Distances of a trailing order as fractions of the position price.

@@ -79,6 +79,7 @@ fn indicator_states_along_the_way() {
     let globals = coins[0].params;
     let readers = Readers { sides: PerSide { long: true, short: true }, ranking: true };
     let mut indicators = Indicators::new(&coins, &ranges, &candles, &globals, readers, FIRST_MS);
+    let mut tape = indicators.new_tape(false);
     let states = [
         (1, (103.913_076_923_076_93, 103.916_666_666_666_67), 0.0, Some(0.000_122_465_943_790_760_56)),
         (2, (f64::NAN, f64::NAN), 0.0, Some(0.000_310_090_550_847_251_8)),
@@ -91,18 +92,18 @@ fn indicator_states_along_the_way() {
     let mut expected = states.iter();
     let mut next = expected.next();
     for row in 1..ROWS - 1 {
-        indicators.absorb_row(row, &coins, &ranges, &candles);
+        indicators.absorb_stretch(&(row..row + 1), &coins, &ranges, &candles, &mut tape);
         let Some(state) = next.filter(|state| state.row == row) else { continue };
-        let bands = indicators.bands(0, Pside::Long).expect("spans are numbers");
+        let bands = indicators.bands(&tape, 0, Pside::Long, 0).expect("spans are numbers");
         if !state.bands.0.is_nan() {
             assert_eq!((bands.lower, bands.upper), state.bands, "row {row}");
         }
         assert_eq!(indicators.volatility(0, Pside::Long), state.hourly, "row {row}");
         if let Some(log_range) = state.log_range {
-            assert_eq!(indicators.volatility_score(0, Pside::Long), log_range, "row {row}");
+            assert_eq!(indicators.volatility_score(&tape, 0, Pside::Long, 0), log_range, "row {row}");
         }
         // without a volume filter the volume EMA keeps its initial value
-        assert_eq!(indicators.volume_score(0, Pside::Long), 10_391.000_000_000_002);
+        assert_eq!(indicators.volume_score(&tape, 0, Pside::Long, 0), 10_391.000_000_000_002);
         next = expected.next();
     }
     assert!(next.is_none(), "every state was reached");

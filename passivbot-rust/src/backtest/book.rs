@@ -1,8 +1,8 @@
 //! Matching of the resting orders against a candle, and booking of what fills (`backtest_engine.md` 6).
 
+use super::CoinSpec;
 use super::account::Account;
 use super::record::{Fill, record_fill};
-use super::{CoinSpec, Realised};
 use crate::num::{new_position, qty_to_cost, round_step, wallet_exposure};
 use crate::side::{Long, Short, Side};
 use crate::types::{ExchangeParams, FillLog, Order, PerSide, Position};
@@ -40,6 +40,23 @@ impl Reach {
     #[inline]
     pub fn hit(&self, high: f64, low: f64) -> bool {
         low < self.highest_buy || high > self.lowest_sell
+    }
+}
+
+/// Realised profit of all coins and sides, gross of fees.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Realised {
+    /// Sum so far.
+    pub sum: f64,
+    /// Highest sum so far, at least 0.
+    pub max: f64,
+}
+
+impl Realised {
+    /// Adds the profit of a close.
+    fn add(&mut self, pnl: f64) {
+        self.sum += pnl;
+        self.max = self.max.max(self.sum);
     }
 }
 

@@ -21,11 +21,24 @@ impl Candle {
     /// Nothing about the prices can lead the planner to an error.
     #[inline]
     pub fn is_ordinary(&self) -> bool {
-        self.low > 0.0
-            && self.high >= self.low
-            && self.high < f64::INFINITY
-            && self.close > 0.0
-            && self.close < f64::INFINITY
+        (self.low > EPS)
+            & (self.high >= self.low)
+            & (self.high < f64::INFINITY)
+            & (self.close > EPS)
+            & (self.close < f64::INFINITY)
+    }
+
+    /// Value traded, at the typical price of the minute.
+    #[inline]
+    pub fn quote_volume(&self) -> f64 {
+        let volume = if self.volume.is_finite() { self.volume.max(0.0) } else { 0.0 };
+        volume * ((self.high + self.low + self.close) / 3.0)
+    }
+
+    /// Logarithm of high over low.
+    #[inline]
+    pub fn log_range(&self) -> f64 {
+        if self.high > 0.0 && self.low > 0.0 { (self.high / self.low).ln() } else { 0.0 }
     }
 
     /// All three prices are numbers.

@@ -1,15 +1,19 @@
 //! EMA states: close, quote volume and log range by minute, log range by hour (`backtest_engine.md` 8).
 //!
-//! A coin keeps its close EMAs in lanes, one lane for each span that somebody looks up; long and short share a lane
-//! where their spans agree. A lane that must not move has the weights (0, 1), so the update needs no branch.
+//! They depend on candles and spans alone and are computed a stretch at a time, coin by coin, onto the tape. A coin keeps
+//! only the EMAs that somebody looks up; long and short share them where their spans agree.
 
 use super::dataset::{Candle, Candles, ValidRange};
+use super::tape::{CAPACITY, CoinTape, Column, Tape};
 use super::{CoinSpec, HOUR_MS, MINUTE_MS};
 use crate::num::{ema_alpha, ema_moves, same_span};
 use crate::types::{BotParams, EmaBands, PerSide, Pside};
+use std::ops::Range;
 
-/// Close EMAs of a coin: three spans for each side.
-const LANES: usize = 6;
+/// Close EMAs of a side.
+const BAND: usize = 3;
+/// Quote-volume and log-range EMA of a side.
+const SCORES: usize = 2;
 
 /// One EMA: value and weights of the new and of the old value.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,24 +36,34 @@ impl Ema {
     }
 }
 
+/// Which sides' close EMAs a coin keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// Those of one side, read by it alone or by both.
+    One(Pside),
+    Both,
+}
+
 /// EMAs of one coin.
 #[derive(Clone, Debug)]
 struct CoinEmas {
-    /// Lanes in use; those behind them are not kept up to date.
-    lanes: usize,
-    values: [f64; LANES],
-    new_weights: [f64; LANES],
-    old_weights: [f64; LANES],
-    /// Lanes of the three spans of a side; `None` if a span is not a number.
-    bands: PerSide<Option<[usize; 3]>>,
-    volume: PerSide<Ema>,
-    log_range: PerSide<Ema>,
+    closes: PerSide<[Ema; BAND]>,
+    kept: Kept,
+    /// Side whose close EMAs a side reads; `None` if a span is not a number.
+    band_source: PerSide<Option<Pside>>,
+    /// Quote volume, log range.
+    scores: PerSide<[Ema; SCORES]>,
     hourly: PerSide<Ema>,
     /// Side whose hourly EMA a side reads; `None` if its own span is switched off.
     hourly_source: PerSide<Option<Pside>>,
     /// High and low of the last finished hour.
     bucket: (f64, f64),
+    /// High and low of the running hour so far; infinite before its first price.
+    running: (f64, f64),
 }
+
+/// No price yet.
+const NO_RANGE: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 
 /// Which of the optional EMAs move (`backtest_engine.md` 3.3).
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,6 +91,10 @@ impl Needs {
             hourly: params.any(|p| p.entry_volatility_ema_span_hours > 0.0),
         }
     }
+
+    fn scores(self) -> bool {
+        self.volume || self.log_range
+    }
 }
 
 /// What of the states somebody will look at; the rest is not kept up to date.
@@ -98,8 +116,8 @@ pub struct Indicators {
     log_range_source: PerSide<Option<Pside>>,
     first_timestamp_ms: i64,
     last_hour_ms: i64,
-    /// Some band or volatility might be no positive number: a candle or a span was out of the ordinary.
-    pub odd: bool,
+    /// Quote volume and log range of the coin at work.
+    inputs: [Column; SCORES],
 }
 
 /// The first of the sides whose span means the side's own; planner and engine look spans up in this order.
@@ -111,16 +129,16 @@ fn sources(spans: PerSide<Option<f64>>) -> PerSide<Option<Pside>> {
 }
 
 /// An EMA of these spans can leave the range of its input, or does not exist.
-fn has_odd_span(p: &BotParams) -> bool {
+pub fn has_odd_span(p: &BotParams) -> bool {
     let hours = p.entry_volatility_ema_span_hours;
-    p.ema_span_0 < 1.0 || p.ema_span_1 < 1.0 || (hours > 0.0 && hours < 1.0)
+    p.ema_span_0 < 1.0 || p.ema_span_1 < 1.0 || !middle_span(p).is_finite() || (hours > 0.0 && hours < 1.0)
 }
 
 fn middle_span(p: &BotParams) -> f64 {
     (p.ema_span_0 * p.ema_span_1).sqrt()
 }
 
-fn sorted_spans(p: &BotParams) -> [f64; 3] {
+fn sorted_spans(p: &BotParams) -> [f64; BAND] {
     let mut spans = [p.ema_span_0, p.ema_span_1, middle_span(p)];
     spans.sort_by(f64::total_cmp);
     spans
@@ -134,70 +152,155 @@ fn initial_volume(c: Candle) -> f64 {
     volume * typical
 }
 
+/// The smaller or larger of two numbers, of which one may be no number only where candles are `odd`.
+#[inline]
+fn smaller<const ODD: bool>(a: f64, b: f64) -> f64 {
+    if ODD {
+        a.min(b)
+    } else if a < b {
+        a
+    } else {
+        b
+    }
+}
+
+#[inline]
+fn larger<const ODD: bool>(a: f64, b: f64) -> f64 {
+    -smaller::<ODD>(-a, -b)
+}
+
+/// Spans that the look-ups of a side find, in the order of the side's parameters; `None` if one is not a number.
+fn found_spans(p: &BotParams, kept: &[f64]) -> Option<[f64; BAND]> {
+    let find = |wanted: f64| kept.iter().copied().find(|span| wanted.is_finite() && same_span(*span, wanted));
+    Some([find(p.ema_span_0)?, find(p.ema_span_1)?, find(middle_span(p))?])
+}
+
 impl CoinEmas {
     fn new(coin: &CoinSpec, sides: PerSide<bool>, first: Candle) -> Self {
         let params = &coin.params;
-        let spans: Vec<f64> = Pside::BOTH.into_iter().flat_map(|p| sorted_spans(&params[p])).collect();
+        let kept_spans: Vec<f64> = Pside::BOTH.into_iter().flat_map(|p| sorted_spans(&params[p])).collect();
         let seed = if first.close.is_finite() { first.close } else { 0.0 };
-        let mut emas = Self {
-            lanes: 0,
-            values: [seed; LANES],
-            new_weights: [0.0; LANES],
-            old_weights: [1.0; LANES],
-            bands: PerSide::default(),
-            volume: PerSide::from_fn(|p| Ema::new(params[p].filter_volume_ema_span, initial_volume(first))),
-            log_range: PerSide::from_fn(|p| Ema::new(params[p].filter_volatility_ema_span, 0.0)),
+        let spans = PerSide::from_fn(|p| found_spans(&params[p], &kept_spans));
+        let mut band_source = PerSide::from_fn(|p| spans[p].map(|_| p));
+        if spans.long == spans.short {
+            band_source.short = band_source.long;
+        }
+        let kept = match (sides.long, sides.short) {
+            (true, true) if spans.long != spans.short => Kept::Both,
+            (false, true) => {
+                band_source = PerSide::from_fn(|p| spans[p].map(|_| Pside::Short));
+                Kept::One(Pside::Short)
+            }
+            _ => Kept::One(Pside::Long),
+        };
+        Self {
+            closes: PerSide::from_fn(|p| spans[p].unwrap_or([f64::NAN; BAND]).map(|span| Ema::new(span, seed))),
+            kept,
+            band_source,
+            scores: PerSide::from_fn(|p| {
+                let volume = Ema::new(params[p].filter_volume_ema_span, initial_volume(first));
+                [volume, Ema::new(params[p].filter_volatility_ema_span, 0.0)]
+            }),
             hourly: PerSide::from_fn(|p| Ema::new(params[p].entry_volatility_ema_span_hours, 0.0)),
             hourly_source: sources(PerSide::from_fn(|p| {
                 Some(params[p].entry_volatility_ema_span_hours).filter(|hours| *hours > 0.0)
             })),
             bucket: (0.0, 0.0),
-        };
-        emas.bands = PerSide::from_fn(|p| {
-            let lane = |wanted: f64| spans.iter().position(|span| wanted.is_finite() && same_span(*span, wanted));
-            let p = &params[p];
-            Some([lane(p.ema_span_0)?, lane(p.ema_span_1)?, lane(middle_span(p))?])
-        });
-        let read = Pside::BOTH.into_iter().filter(|p| sides[*p]).filter_map(|p| emas.bands[p]);
-        for lane in read.flatten().collect::<Vec<_>>() {
-            let ema = Ema::new(spans[lane], seed);
-            (emas.new_weights[lane], emas.old_weights[lane]) = (ema.new_weight, ema.old_weight);
-            emas.lanes = emas.lanes.max(lane + 1);
-        }
-        emas
-    }
-
-    #[inline]
-    fn absorb_close<const N: usize>(&mut self, close: f64) {
-        for lane in 0..N {
-            self.values[lane] = self.new_weights[lane] * close + self.old_weights[lane] * self.values[lane];
+            running: NO_RANGE,
         }
     }
 
+    /// Keeps the score EMAs that nobody needs where they are.
+    fn freeze(&mut self, needs: PerSide<Needs>) {
+        for pside in Pside::BOTH {
+            let [volume, log_range] = &mut self.scores[pside];
+            for (ema, needed) in [(volume, needs[pside].volume), (log_range, needs[pside].log_range)] {
+                if !needed {
+                    *ema = Ema { new_weight: 0.0, old_weight: 1.0, ..*ema };
+                }
+            }
+        }
+    }
+
+    /// The EMAs of a stretch: `SIDES` bands, from `first` on, and the scores of the first `SCORED` sides.
     #[inline]
-    fn absorb(&mut self, c: Candle, needs: PerSide<Needs>) {
-        if self.lanes <= LANES / 2 {
-            self.absorb_close::<{ LANES / 2 }>(c.close);
+    fn run<const SIDES: usize, const SCORED: usize, const ODD: bool>(
+        &mut self,
+        sides: [Pside; SIDES],
+        inputs: &[Column; SCORES],
+        tape: &mut CoinTape,
+        len: usize,
+    ) {
+        let mut bands = sides.map(|side| self.closes[side]);
+        let mut scores: [[Ema; SCORES]; SCORED] = std::array::from_fn(|side| self.scores[Pside::BOTH[side]]);
+        for at in 0..len {
+            if !ODD || tape.candle(at).has_prices() {
+                let close = tape.close[at];
+                bands.iter_mut().flatten().for_each(|ema| ema.absorb(close));
+                for [volume, log_range] in &mut scores {
+                    volume.absorb(inputs[0][at]);
+                    log_range.absorb(inputs[1][at]);
+                }
+            }
+            for (side, band) in sides.into_iter().zip(&bands) {
+                let [a, b, c] = band.map(|ema| ema.value);
+                tape.lower[side][at] = smaller::<ODD>(smaller::<ODD>(a, b), c);
+                tape.upper[side][at] = larger::<ODD>(larger::<ODD>(a, b), c);
+            }
+            for (side, [volume, log_range]) in Pside::BOTH.into_iter().zip(&scores) {
+                tape.volume[side][at] = volume.value;
+                tape.log_range[side][at] = log_range.value;
+            }
+        }
+        for (side, band) in sides.into_iter().zip(bands) {
+            self.closes[side] = band;
+        }
+        for (side, kept) in Pside::BOTH.into_iter().zip(scores) {
+            self.scores[side] = kept;
+        }
+    }
+
+    fn run_with<const SCORED: usize, const ODD: bool>(
+        &mut self,
+        inputs: &[Column; SCORES],
+        tape: &mut CoinTape,
+        len: usize,
+    ) {
+        match self.kept {
+            Kept::One(pside) => self.run::<1, SCORED, ODD>([pside], inputs, tape, len),
+            Kept::Both => self.run::<2, SCORED, ODD>(Pside::BOTH, inputs, tape, len),
+        }
+    }
+
+    fn absorb<const ODD: bool>(
+        &mut self,
+        needs: PerSide<Needs>,
+        inputs: &[Column; SCORES],
+        tape: &mut CoinTape,
+        len: usize,
+    ) {
+        if needs.short.scores() {
+            self.run_with::<2, ODD>(inputs, tape, len);
+        } else if needs.long.scores() {
+            self.run_with::<1, ODD>(inputs, tape, len);
         } else {
-            self.absorb_close::<LANES>(c.close);
+            self.run_with::<0, ODD>(inputs, tape, len);
         }
-        if needs.long.volume || needs.short.volume {
-            let volume = if c.volume.is_finite() { c.volume.max(0.0) } else { 0.0 };
-            let quote = volume * ((c.high + c.low + c.close) / 3.0);
-            for pside in Pside::BOTH {
-                if needs[pside].volume {
-                    self.volume[pside].absorb(quote);
-                }
-            }
+    }
+
+    /// Writes the values as they stand to all rows.
+    fn hold(&self, tape: &mut CoinTape) {
+        for pside in Pside::BOTH {
+            let values = self.closes[pside].map(|ema| ema.value);
+            tape.lower[pside].fill(values.into_iter().fold(f64::INFINITY, f64::min));
+            tape.upper[pside].fill(values.into_iter().fold(f64::NEG_INFINITY, f64::max));
+            tape.volume[pside].fill(self.scores[pside][0].value);
+            tape.log_range[pside].fill(self.scores[pside][1].value);
         }
-        if needs.long.log_range || needs.short.log_range {
-            let range = if c.high > 0.0 && c.low > 0.0 { (c.high / c.low).ln() } else { 0.0 };
-            for pside in Pside::BOTH {
-                if needs[pside].log_range {
-                    self.log_range[pside].absorb(range);
-                }
-            }
-        }
+    }
+
+    fn extend_hour(&mut self, high: f64, low: f64) {
+        self.running = (self.running.0.max(high), self.running.1.min(low));
     }
 
     fn absorb_hour(&mut self) {
@@ -237,77 +340,116 @@ impl Indicators {
                 hourly: needs.hourly,
             }
         });
+        let emas = |(coin, range): (&CoinSpec, &ValidRange)| {
+            let mut emas = CoinEmas::new(coin, readers.sides, candles.at(range.first, coin.column));
+            emas.freeze(needs);
+            if range.valid(0) {
+                let c = candles.at(0, coin.column);
+                if c.high.is_finite() && c.low.is_finite() {
+                    emas.extend_hour(c.high, c.low);
+                }
+            }
+            emas
+        };
         Self {
-            coins: coins
-                .iter()
-                .zip(ranges)
-                .map(|(coin, range)| CoinEmas::new(coin, readers.sides, candles.at(range.first, coin.column)))
-                .collect(),
+            coins: coins.iter().zip(ranges).map(emas).collect(),
             needs,
             volume_source,
             log_range_source,
             first_timestamp_ms,
             last_hour_ms: first_timestamp_ms.div_euclid(HOUR_MS) * HOUR_MS,
-            odd: coins.iter().zip(ranges).any(|(coin, range)| {
-                !candles.at(range.first, coin.column).is_ordinary() || coin.params.iter().any(has_odd_span)
-            }),
+            inputs: [[0.0; CAPACITY]; SCORES],
         }
     }
 
-    /// Absorbs row `row`: the hour that it ends, if any, then the candle of every valid coin. True if an hour ended.
-    pub fn absorb_row(
+    /// A tape with the values before row 1, some of which never move.
+    pub fn new_tape(&self, odd: bool) -> Tape {
+        let mut tape = Tape::new(self.coins.len(), odd);
+        for (emas, columns) in self.coins.iter().zip(&mut tape.coins) {
+            emas.hold(columns);
+        }
+        tape
+    }
+
+    /// First row after `row` that begins an hour.
+    pub fn next_hour(&self, row: usize) -> usize {
+        let now = self.first_timestamp_ms + MINUTE_MS * row as i64;
+        let hour = (now.div_euclid(HOUR_MS) + 1) * HOUR_MS;
+        ((hour - self.first_timestamp_ms) as u64).div_ceil(MINUTE_MS as u64) as usize
+    }
+
+    /// Absorbs a stretch of rows onto the tape: the hour that ends before it, if any, then the candles of every valid coin.
+    pub fn absorb_stretch(
         &mut self,
-        row: usize,
+        rows: &Range<usize>,
         coins: &[CoinSpec],
         ranges: &[ValidRange],
         candles: &impl Candles,
-    ) -> bool {
-        let hourly = self.needs.long.hourly || self.needs.short.hourly;
-        let hour_ended = hourly && self.absorb_hour_before(row, coins, ranges, candles);
-        for ((emas, coin), range) in self.coins.iter_mut().zip(coins).zip(ranges) {
-            if range.valid(row) {
-                let candle = candles.at(row, coin.column);
-                self.odd |= !candle.is_ordinary();
-                if candle.has_prices() {
-                    emas.absorb(candle, self.needs);
+        tape: &mut Tape,
+    ) {
+        tape.start(rows);
+        if self.needs.long.hourly || self.needs.short.hourly {
+            self.absorb_hour_before(rows.start);
+        }
+        let len = tape.len;
+        let log_range = self.needs.long.log_range || self.needs.short.log_range;
+        for (i, (emas, (coin, range))) in self.coins.iter_mut().zip(coins.iter().zip(ranges)).enumerate() {
+            tape.load(i, coin, range, candles, &mut self.inputs[0]);
+            let column = &mut tape.coins[i];
+            if !column.valid {
+                emas.hold(column);
+                continue;
+            }
+            if log_range {
+                for at in 0..len {
+                    self.inputs[1][at] = column.candle(at).log_range();
+                }
+            }
+            if column.ordinary {
+                emas.absorb::<false>(self.needs, &self.inputs, column, len);
+                emas.extend_hour(column.extremes.0, column.extremes.1);
+            } else {
+                emas.absorb::<true>(self.needs, &self.inputs, column, len);
+                let known = |c: &Candle| c.high.is_finite() && c.low.is_finite();
+                for candle in (0..len).map(|at| column.candle(at)).filter(known) {
+                    emas.extend_hour(candle.high, candle.low);
                 }
             }
         }
-        hour_ended
     }
 
-    fn absorb_hour_before(
-        &mut self,
-        row: usize,
-        coins: &[CoinSpec],
-        ranges: &[ValidRange],
-        candles: &impl Candles,
-    ) -> bool {
+    fn absorb_hour_before(&mut self, row: usize) {
         let now = self.first_timestamp_ms + MINUTE_MS * row as i64;
         let hour = now.div_euclid(HOUR_MS) * HOUR_MS;
         if hour <= self.last_hour_ms {
-            return false;
+            return;
         }
         let window = self.first_timestamp_ms.max(self.last_hour_ms);
-        let start = ((window - self.first_timestamp_ms) / MINUTE_MS) as usize;
         let refresh = now > window + MINUTE_MS;
         self.last_hour_ms = hour;
-        for ((emas, coin), range) in self.coins.iter_mut().zip(coins).zip(ranges) {
-            if refresh {
-                let rows = start.max(range.first)..row.min(range.last + 1);
-                emas.bucket = hour_range(rows, coin.column, candles).unwrap_or(emas.bucket);
+        for emas in &mut self.coins {
+            if refresh && emas.running != NO_RANGE {
+                emas.bucket = emas.running;
             }
+            emas.running = NO_RANGE;
             emas.absorb_hour();
         }
-        true
     }
 
     /// Smallest and largest price EMA of a coin and side; `None` if a span is not a number.
     #[inline]
-    pub fn bands(&self, coin: usize, pside: Pside) -> Option<EmaBands> {
-        let emas = &self.coins[coin];
-        let [a, b, c] = emas.bands[pside]?.map(|lane| emas.values[lane]);
-        Some(EmaBands { lower: a.min(b).min(c), upper: a.max(b).max(c) })
+    pub fn bands(&self, tape: &Tape, coin: usize, pside: Pside, at: usize) -> Option<EmaBands> {
+        let source = self.coins[coin].band_source[pside]?;
+        let columns = &tape.coins[coin];
+        Some(EmaBands { lower: columns.lower[source][at], upper: columns.upper[source][at] })
+    }
+
+    /// Columns of the smallest and the largest price EMA.
+    #[inline]
+    pub fn band_columns<'t>(&self, tape: &'t Tape, coin: usize, pside: Pside) -> Option<(&'t Column, &'t Column)> {
+        let source = self.coins[coin].band_source[pside]?;
+        let columns = &tape.coins[coin];
+        Some((&columns.lower[source], &columns.upper[source]))
     }
 
     /// Hourly log-range EMA; 0 where the span switches it off.
@@ -317,23 +459,27 @@ impl Indicators {
         emas.hourly_source[pside].map_or(0.0, |source| emas.hourly[source].value)
     }
 
-    /// Quote-volume EMA as coin selection reads it.
+    /// Quote-volume EMAs as coin selection reads them; `None` stands for 0.
     #[inline]
-    pub fn volume_score(&self, coin: usize, pside: Pside) -> f64 {
-        self.volume_source[pside].map_or(0.0, |source| self.coins[coin].volume[source].value)
+    pub fn volumes<'t>(&self, tape: &'t Tape, coin: usize, pside: Pside) -> Option<&'t Column> {
+        Some(&tape.coins[coin].volume[self.volume_source[pside]?])
     }
 
-    /// 1-minute log-range EMA as coin selection reads it.
+    /// 1-minute log-range EMAs as coin selection reads them; `None` stands for 0.
     #[inline]
-    pub fn volatility_score(&self, coin: usize, pside: Pside) -> f64 {
-        self.log_range_source[pside].map_or(0.0, |source| self.coins[coin].log_range[source].value)
+    pub fn log_ranges<'t>(&self, tape: &'t Tape, coin: usize, pside: Pside) -> Option<&'t Column> {
+        Some(&tape.coins[coin].log_range[self.log_range_source[pside]?])
     }
-}
 
-/// Highest high and lowest low of the rows that have both.
-fn hour_range(rows: std::ops::Range<usize>, column: usize, candles: &impl Candles) -> Option<(f64, f64)> {
-    rows.map(|row| candles.at(row, column))
-        .filter(|c| c.high.is_finite() && c.low.is_finite())
-        .map(|c| (c.high, c.low))
-        .reduce(|(high, low), (h, l)| (high.max(h), low.min(l)))
+    /// Quote-volume EMA of a row.
+    #[inline]
+    pub fn volume_score(&self, tape: &Tape, coin: usize, pside: Pside, at: usize) -> f64 {
+        self.volumes(tape, coin, pside).map_or(0.0, |column| column[at])
+    }
+
+    /// 1-minute log-range EMA of a row.
+    #[inline]
+    pub fn volatility_score(&self, tape: &Tape, coin: usize, pside: Pside, at: usize) -> f64 {
+        self.log_ranges(tape, coin, pside).map_or(0.0, |column| column[at])
+    }
 }

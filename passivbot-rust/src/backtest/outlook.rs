@@ -22,321 +22,335 @@
 //! against each other, or none; the closes of a coin or none. The closes left out bear on no other order: trimming looks at
 //! one coin, and the side enforcer, which looks at all, does not act.
 //!
-//! Levels are kept for each open position and renewed after every event that can move them: a fill, a new sizing balance,
-//! a new limit, a new hourly EMA.
+//! The questions are asked for all rows of a stretch at once, with levels that hold for a range of balances (`watch`); a row
+//! that remains is looked at more closely, with the orders themselves. Row sets are renewed after every event that can move
+//! levels: a fill, a new sizing balance, a new limit, a new stretch.
 
-use super::dataset::{Candle, Candles};
+use super::contest::Contest;
+use super::tape::{Column, RowSet, rows_from, rows_where};
 use super::view::RowState;
+use super::watch::{Basis, GATE_SLACK, Level, Watch};
 use crate::closes::CloseInputs;
-use crate::coin_selection::{Coins, Rules, Selector};
-use crate::entries::{EntryInputs, Reentry};
-use crate::num::{new_position, round_step, wallet_exposure};
+use crate::coin_selection::Rules;
+use crate::entries::EntryInputs;
+use crate::num::{new_position, wallet_exposure};
 use crate::orchestrator::input::{Mode, PlanInput};
 use crate::risk::TINY;
 use crate::side::{Long, Short, Side};
-use crate::trailing::TrailingDistances;
-use crate::types::{Order, PerSide, Position};
-use std::marker::PhantomData;
+use crate::types::{Order, PerSide, Position, TrailingBundle};
 
 /// Relative and absolute slack that covers step rounding and its cleanup to ten decimals.
 const SLACK: (f64, f64) = (1e-12, 1e-9);
 
-/// Slack of the entry gate's test.
-const GATE_SLACK: f64 = 1e-9;
-
-/// An order that would take a position to this multiple of its limit is cropped, rounding included.
-const CROPPED_SURELY: f64 = 1.02;
-/// An order that would take a position to this multiple of its limit ends below it, rounding included.
-const CALM_SURELY: f64 = 0.999;
-/// A re-entry is no smaller than a first order, which is at most this multiple of the position (8.3).
-const FIRST_OVER_SIZE: f64 = 1.25;
-
-/// What one open position waits for, constant between events.
-#[derive(Clone, Copy, Debug)]
-pub struct Watch {
-    /// Re-entries rest here or farther from the market.
-    entry_level: f64,
-    /// Below this market price a first order might be completed.
-    partial_below: f64,
-    /// Distances of a re-entry that must have fired.
-    entry_trailing: Option<TrailingDistances>,
-    /// When re-entries are too large for the side whatever their quantity.
-    barrier: Barrier,
-    /// Closes rest here or farther from the market.
-    close_level: f64,
-    /// The position counts as stuck as far as exposure goes.
-    may_unstick: bool,
+/// Rows of the stretch in which orders of an open position might fill in the next row.
+#[derive(Clone, Copy, Debug, Default)]
+struct OpenRows {
+    entry: RowSet,
+    close: RowSet,
+    unstuck: RowSet,
+    /// Some entry rows were left out because the side has no room for them.
+    barred: bool,
 }
 
-impl Watch {
-    /// A position that waits for nothing.
-    pub const IDLE: Self = Self {
-        entry_level: f64::NAN,
-        partial_below: f64::NEG_INFINITY,
-        entry_trailing: None,
-        barrier: Barrier::NONE,
-        close_level: f64::NAN,
-        may_unstick: false,
-    };
-}
-
-/// Prices at which the entry gate turns every re-entry of a position away, without computing the re-entry.
-///
-/// The gate admits no part below the venue's minimum, which costs at least `min_cost` and `min_qty` times the price. It does
-/// not examine orders below that minimum; those come from inflation alone, and only where the uninflated order would end
-/// between the limit and 1.01 times it, or is the minimum itself and overshoots.
-#[derive(Clone, Copy, Debug)]
-struct Barrier {
-    /// The smallest order is too large at every price.
-    always: bool,
-    /// The smallest order is too large from this price on.
-    too_large_from: f64,
-    /// Below this price the re-entry ends below the limit.
-    calm_below: f64,
-    /// From this price on it is larger than the minimum and is cropped.
-    cropped_from: f64,
-}
-
-impl Barrier {
-    /// Nothing is turned away.
-    const NONE: Self = Self {
-        always: false,
-        too_large_from: f64::INFINITY,
-        calm_below: f64::NEG_INFINITY,
-        cropped_from: f64::INFINITY,
-    };
-
-    /// `headroom`: exposure that the side may still add.
-    fn new(inputs: &EntryInputs<'_>, position: Position, exposure: f64, reentry: &Reentry, headroom: f64) -> Self {
-        let (ex, params, balance) = (inputs.exchange, inputs.params, inputs.balance);
-        if balance <= 0.0 || round_step(position.size, ex.qty_step) != position.size {
-            return Self::NONE;
-        }
-        let room = (headroom + 2.0 * GATE_SLACK) * balance;
-        let size = position.size.abs();
-        let price_of = |cost: f64, qty: f64| if cost > 0.0 { cost / (qty * ex.c_mult) } else { 0.0 };
-        let at_least = (size * params.entry_grid_double_down_factor - ex.qty_step).max(0.0);
-        let at_most = size * params.entry_grid_double_down_factor.max(FIRST_OVER_SIZE) + ex.min_qty + 2.0 * ex.qty_step;
-        let at_most_cost = (params.effective_limit() * params.entry_initial_qty_pct).max(0.0) * balance + ex.min_cost;
-        let above_minimum = at_least - ex.min_qty - ex.qty_step;
-        let above_minimum_from = if above_minimum > 0.0 { price_of(ex.min_cost, above_minimum) } else { f64::INFINITY };
-        let overshoots_from = price_of((reentry.limit * CROPPED_SURELY - exposure) * balance, at_least);
-        let calm_cost = (reentry.limit * CALM_SURELY - exposure) * balance - at_most_cost;
-        Self {
-            always: ex.min_cost > room,
-            too_large_from: price_of(room, ex.min_qty),
-            calm_below: if reentry.trailing.is_none() { price_of(calm_cost, at_most) } else { f64::INFINITY },
-            cropped_from: overshoots_from.max(above_minimum_from),
-        }
-    }
-
-    #[inline]
-    fn turns_away(&self, price: f64) -> bool {
-        (self.always || price >= self.too_large_from) && (price < self.calm_below || price >= self.cropped_from)
-    }
-}
-
-/// The next candle as one side sees it.
-#[derive(Clone, Copy)]
-struct Ahead {
-    close: f64,
-    /// Extreme toward entries: low | high.
-    toward_entries: f64,
-    /// Extreme toward closes: high | low.
-    toward_closes: f64,
-    lowest: f64,
-}
-
-impl Ahead {
-    #[inline]
-    fn new<S: Side>(close: f64, next: Candle) -> Self {
-        let (toward_entries, toward_closes) = if S::SIGN > 0.0 { (next.low, next.high) } else { (next.high, next.low) };
-        Self { close, toward_entries, toward_closes, lowest: next.low.min(close) }
-    }
-
-    /// An entry at the touch, at `level` or farther might fill.
-    #[inline]
-    fn reaches_entry<S: Side>(&self, level: f64) -> bool {
-        S::deeper(self.toward_entries, self.close) && S::deeper(self.toward_entries, level)
-    }
-
-    /// A close at the touch, at `level` or farther might fill.
-    #[inline]
-    fn reaches_close<S: Side>(&self, level: f64) -> bool {
-        S::Opposite::deeper(self.toward_closes, self.close) && S::Opposite::deeper(self.toward_closes, level)
-    }
+/// What is known of one side.
+#[derive(Clone, Debug, Default)]
+struct SideOutlook {
+    watches: Vec<Watch>,
+    open: Vec<OpenRows>,
+    /// Rows in which the first entry of a coin might fill, if asked for in this stretch.
+    firsts: Vec<Option<RowSet>>,
+    contest: Contest,
+    rules: Rules,
+    /// A flat coin might get a slot.
+    free_slot: bool,
+    /// Exposure that the side may still add.
+    headroom: f64,
+    /// Rows in which something of an open position, or of a flat coin, might fill.
+    open_rows: RowSet,
+    flat_rows: RowSet,
 }
 
 /// What the proof rests on between two events.
 #[derive(Clone, Debug, Default)]
 pub struct Outlook {
-    watches: PerSide<Vec<Watch>>,
+    sides: PerSide<SideOutlook>,
     /// Entries of the side might fill.
     pub entries: PerSide<bool>,
-    /// Closes of the coin might fill; up to date for open positions of enabled sides.
+    /// Closes of the coin might fill.
     pub closes: PerSide<Vec<bool>>,
     /// The ranking decides between flat coins, and nothing but the ranking: no minimum-cost filter.
     ranks: bool,
-    selector: PerSide<Selector>,
-    rules: PerSide<Rules>,
-    active: Vec<bool>,
-    /// A flat coin of the side might get a slot.
-    free_slot: PerSide<bool>,
-    /// Exposure that the side may still add.
-    headroom: PerSide<f64>,
     /// The side's enforcer might act, or a forced panic is on: nothing is skipped.
     restless: bool,
-    /// Levels must be renewed before they are used again.
+    /// Row sets must be renewed before they are used again.
     stale: bool,
-    /// Sizing balance the levels were made with.
+    /// The tape has moved on since the row sets were made.
+    new_stretch: bool,
+    /// Sizing balance the row sets were made with.
     sizing: f64,
 }
 
 impl Outlook {
     /// An outlook on `n` coins that knows nothing yet; `ranks`: flat coins compete for slots by their ranking alone.
     pub fn new(n: usize, ranks: bool) -> Self {
+        let side = SideOutlook {
+            watches: vec![Watch::NONE; n],
+            open: vec![OpenRows::default(); n],
+            firsts: vec![None; n],
+            ..SideOutlook::default()
+        };
         Self {
-            watches: PerSide::from_fn(|_| vec![Watch::IDLE; n]),
+            sides: PerSide::from_fn(|_| side.clone()),
             closes: PerSide::from_fn(|_| vec![false; n]),
             ranks,
             stale: true,
+            new_stretch: true,
             ..Self::default()
         }
     }
 
-    /// An event moved what levels depend on.
+    /// A fill has changed the position and its trailing extremes.
     #[inline]
-    pub fn expire(&mut self) {
+    pub fn forget_position<S: Side>(&mut self, coin: usize) {
         self.stale = true;
+        S::of_mut(&mut self.sides).watches[coin] = Watch::NONE;
+    }
+
+    /// The tape holds other rows.
+    pub fn turn_page(&mut self) {
+        (self.stale, self.new_stretch) = (true, true);
+    }
+
+    /// Limits have changed: no level holds any more.
+    pub fn forget(&mut self) {
+        self.stale = true;
+        for side in [&mut self.sides.long, &mut self.sides.short] {
+            side.watches.fill(Watch::NONE);
+        }
+    }
+
+    /// First row from `at` on that must be looked at, `len` at most.
+    pub fn next_row(&self, at: usize, len: usize) -> usize {
+        if self.stale || self.restless {
+            return at;
+        }
+        let rows = self.rows() & rows_from(at);
+        len.min(rows.trailing_zeros() as usize)
+    }
+
+    /// Row sets are out of date.
+    #[inline]
+    pub fn needs_renewal(&self, balance: f64) -> bool {
+        self.stale || self.sizing != balance
+    }
+
+    /// Something planned at the row might fill, as far as row sets tell.
+    #[inline]
+    pub fn concerned(&self, at: usize) -> bool {
+        self.restless || self.rows() >> at & 1 == 1
+    }
+
+    fn rows(&self) -> RowSet {
+        self.sides.iter().fold(0, |rows, side| rows | side.open_rows | side.flat_rows)
+    }
+
+    /// The next orders of the position will be looked at for the row.
+    pub fn concerns<S: Side>(&self, coin: usize, at: usize) -> bool {
+        let rows = &S::of(&self.sides).open[coin];
+        (rows.entry | rows.close) >> at & 1 == 1
     }
 }
 
 /// What an outlook looks at: the state after a row, and the planner's input with limits, balance and allowances in place.
-pub struct Scene<'a, C: Candles> {
+pub struct Scene<'a> {
     /// State after the row that might be planned.
-    pub state: &'a RowState<'a, C>,
+    pub state: &'a RowState<'a>,
     /// Side-wide parameters, current limits, sizing balance.
     pub input: &'a PlanInput,
 }
 
-/// One side of all coins as coin selection sees it, before the planner's input is refilled.
-struct Contenders<'a, C: Candles, S: Side> {
-    scene: &'a Scene<'a, C>,
-    side: PhantomData<S>,
-}
-
-impl<C: Candles, S: Side> Coins for Contenders<'_, C, S> {
-    fn len(&self) -> usize {
-        self.scene.state.coins.len()
-    }
-    fn is_open(&self, coin: usize) -> bool {
-        S::of(&self.scene.state.positions.held)[coin].is_open()
-    }
-    fn is_forced(&self, coin: usize) -> bool {
-        *S::of(&self.scene.state.coins[coin].forced_modes) == Some(Mode::Normal)
-    }
-    fn is_eligible(&self, coin: usize) -> bool {
-        let state = &self.scene.state;
-        let (range, mode) = (&state.ranges[coin], *S::of(&state.coins[coin].forced_modes));
-        let panics = self.is_open(coin) && range.past_end(state.row);
-        range.tradable(state.row) && !panics && matches!(mode, None | Some(Mode::Normal))
-    }
-    fn volume(&self, coin: usize) -> f64 {
-        self.scene.state.indicators.volume_score(coin, S::PSIDE)
-    }
-    fn volatility(&self, coin: usize) -> f64 {
-        self.scene.state.indicators.volatility_score(coin, S::PSIDE)
-    }
-}
-
-impl<C: Candles> Scene<'_, C> {
-    fn renew(&self, outlook: &mut Outlook) {
+impl Scene<'_> {
+    /// Takes levels and row sets anew where they no longer hold.
+    pub fn renew(&self, outlook: &mut Outlook) {
         outlook.stale = false;
         outlook.sizing = self.input.balance;
         outlook.restless = self.has_forced_panic();
-        self.renew_side::<Long>(outlook);
-        self.renew_side::<Short>(outlook);
+        let new_stretch = outlook.new_stretch;
+        outlook.new_stretch = false;
+        outlook.restless |= self.renew_side::<Long>(&mut outlook.sides, new_stretch);
+        outlook.restless |= self.renew_side::<Short>(&mut outlook.sides, new_stretch);
     }
 
     fn has_forced_panic(&self) -> bool {
         self.state.coins.iter().any(|coin| coin.forced_modes.iter().any(|mode| *mode == Some(Mode::Panic)))
     }
 
-    fn renew_side<S: Side>(&self, outlook: &mut Outlook) {
-        let globals = S::of(&self.input.globals);
-        let tradable = self.state.ranges.iter().filter(|range| range.tradable(self.state.row)).count();
-        let forced = self.state.coins.iter().filter(|coin| *S::of(&coin.forced_modes) == Some(Mode::Normal)).count();
-        let open = S::of(&self.state.positions.open);
-        let rules = globals.rules(tradable, forced);
-        *S::of_mut(&mut outlook.rules) = rules;
-        *S::of_mut(&mut outlook.free_slot) = globals.enabled() && open.len() < rules.slots;
+    /// True if the side's enforcer might act.
+    fn renew_side<S: Side>(&self, sides: &mut PerSide<SideOutlook>, new_stretch: bool) -> bool {
+        let (state, input) = (self.state, self.input);
+        let (globals, side) = (S::of(&input.globals), S::of_mut(sides));
+        (side.open_rows, side.flat_rows) = (0, 0);
+        if !globals.enabled() {
+            return false;
+        }
+        if new_stretch {
+            side.firsts.fill(None);
+        }
+        side.contest.expire();
+        let open = S::of(&state.positions.open);
+        let tradable = state.ranges.iter().filter(|range| range.tradable(state.row)).count();
+        let forced = state.coins.iter().filter(|coin| *S::of(&coin.forced_modes) == Some(Mode::Normal)).count();
+        side.rules = globals.rules(tradable, forced);
+        side.free_slot = open.len() < side.rules.slots;
         let exposure = |coin: usize| {
-            let Position { size, price } = S::of(&self.state.positions.held)[coin];
-            wallet_exposure(self.state.coins[coin].exchange.c_mult, self.input.balance, size, price)
+            let Position { size, price } = S::of(&state.positions.held)[coin];
+            wallet_exposure(state.coins[coin].exchange.c_mult, input.balance, size, price)
         };
         let total = open.iter().fold(0.0, |sum, coin| sum + exposure(*coin));
-        let headroom = globals.total_limit.max(0.0) - total;
-        *S::of_mut(&mut outlook.headroom) = headroom;
+        let total_limit = globals.total_limit.max(0.0);
+        side.headroom = total_limit - total;
+        let may_unstick = globals.unstuck_allowance > 0.0;
         let mut reducible = false;
         for &coin in open {
-            let (position, exposure) = (S::of(&self.state.positions.held)[coin], exposure(coin));
-            let floor = S::of(&self.input.symbols[coin].sides).params.wallet_exposure_limit;
-            reducible |= floor > 0.0 && exposure > floor;
-            S::of_mut(&mut outlook.watches)[coin] = self.watch::<S>(coin, position, exposure, headroom);
+            let symbol = &input.symbols[coin];
+            let params = &S::of(&symbol.sides).params;
+            reducible |= params.wallet_exposure_limit > 0.0 && exposure(coin) > params.wallet_exposure_limit;
+            let basis = Basis {
+                exchange: &symbol.exchange,
+                params,
+                position: S::of(&state.positions.held)[coin],
+                volatility: state.indicators.volatility(coin, S::PSIDE),
+                room: side.headroom * input.balance,
+                total_limit,
+            };
+            let (watch, rows) = (side.watches[coin], side.open[coin]);
+            let more_room = rows.barred && basis.room + 2.0 * GATE_SLACK * input.balance > watch.barrier.room;
+            if more_room || !watch.holds(&basis, input.balance) {
+                side.watches[coin] = Watch::new::<S>(&basis, input.balance);
+                self.find_rows::<S>(coin, side);
+            } else if new_stretch {
+                self.find_rows::<S>(coin, side);
+            }
+            let OpenRows { entry, close, unstuck, .. } = side.open[coin];
+            side.open_rows |= entry | close | if may_unstick { unstuck } else { 0 };
         }
-        let enforced = globals.total_limit * globals.twel_threshold;
-        outlook.restless |= globals.enabled() && globals.twel_threshold >= 0.0 && reducible && total > enforced;
+        if side.free_slot {
+            self.find_flat_rows::<S>(side);
+        }
+        globals.twel_threshold >= 0.0 && reducible && total > globals.total_limit * globals.twel_threshold
     }
 
-    fn entry_inputs<S: Side>(&self, coin: usize, band_in: f64) -> EntryInputs<'_> {
-        let symbol = &self.input.symbols[coin];
-        EntryInputs {
-            exchange: &symbol.exchange,
-            params: &S::of(&symbol.sides).params,
-            trailing: &S::of(self.state.trailing)[coin],
-            balance: self.input.balance,
-            band_in,
-            volatility: self.state.indicators.volatility(coin, S::PSIDE),
+    /// Rows in which the coin's candle goes to a side of its touch and of `level` in the next row, as entries ask for it.
+    fn rows_reaching<S: Side>(&self, coin: usize, level: f64) -> RowSet {
+        let tape = &self.state.tape.coins[coin];
+        let extreme = toward_entries::<S>(&tape.low, &tape.high);
+        let close = &tape.close;
+        tape.fillable & rows_where(|at| S::deeper(extreme[at + 1], close[at]) & S::deeper(extreme[at + 1], level))
+    }
+
+    /// Rows that concern an open position, from its levels.
+    fn find_rows<S: Side>(&self, coin: usize, side: &mut SideOutlook) {
+        let watch = &side.watches[coin];
+        let mut rows = OpenRows::default();
+        if let Some(level) = watch.entry.filter(|level| self.may_fire::<S, S>(coin, level)) {
+            rows.entry = self.rows_reaching::<S>(coin, level.price);
+            if watch.barrier.stands() && rows.entry != 0 {
+                let close = &self.state.tape.coins[coin].close;
+                let turned = rows_where(|at| watch.barrier.turns_away(S::pass_in(close[at], level.price)));
+                rows.barred = rows.entry & turned != 0;
+                rows.entry &= !turned;
+            }
+        }
+        let tape = &self.state.tape.coins[coin];
+        if tape.bounds.1 < watch.partial_below {
+            let low =
+                rows_where(|at| (tape.low[at + 1] < watch.partial_below) | (tape.close[at] < watch.partial_below));
+            rows.entry |= low & self.first_rows::<S>(coin);
+        }
+        if let Some(level) = watch.close.filter(|level| self.may_fire::<S, S::Opposite>(coin, level)) {
+            rows.close = self.rows_reaching::<S::Opposite>(coin, level.price);
+        }
+        if watch.may_unstick && self.unsticks::<S>(coin) {
+            rows.unstuck = self.unstuck_rows::<S>(coin);
+        }
+        side.open[coin] = rows;
+    }
+
+    /// False if a trailing order of the position cannot fire in the stretch. `T` is the side whose entries fire alike.
+    fn may_fire<S: Side, T: Side>(&self, coin: usize, level: &Level) -> bool {
+        let Some(distances) = &level.fires else { return true };
+        let (highest, lowest) = self.state.tape.coins[coin].bounds;
+        let bundle = &S::of(self.state.trailing)[coin];
+        let widest = TrailingBundle {
+            min_since_open: bundle.min_since_open.min(lowest),
+            max_since_min: bundle.max_since_min.max(highest),
+            max_since_open: bundle.max_since_open.max(highest),
+            min_since_max: bundle.min_since_max.min(lowest),
+        };
+        distances.fired::<T>(&widest, S::of(&self.state.positions.held)[coin].price)
+    }
+
+    fn unsticks<S: Side>(&self, coin: usize) -> bool {
+        let p = &S::of(&self.input.symbols[coin].sides).params;
+        p.unstuck_loss_allowance_pct > 0.0 && p.unstuck_close_pct > 0.0 && p.unstuck_threshold > 0.0
+    }
+
+    /// Rows in which the first entry of a coin might fill.
+    fn first_rows<S: Side>(&self, coin: usize) -> RowSet {
+        let (tape, params) = (&self.state.tape.coins[coin], &S::of(&self.input.symbols[coin].sides).params);
+        let Some((lower, upper)) = self.state.indicators.band_columns(self.state.tape, coin, S::PSIDE) else {
+            return tape.fillable;
+        };
+        let (band, extreme, close) =
+            (toward_entries::<S>(lower, upper), toward_entries::<S>(&tape.low, &tape.high), &tape.close);
+        let factor = 1.0 - S::SIGN * params.entry_initial_ema_dist;
+        let (scale, shift) = (1.0 + S::SIGN * SLACK.0, S::SIGN * SLACK.1);
+        tape.fillable
+            & rows_where(|at| {
+                let level = band[at] * factor * scale + shift;
+                S::deeper(extreme[at + 1], close[at]) & S::deeper(extreme[at + 1], level)
+            })
+    }
+
+    /// Rows in which the touch is beyond the far band, as far as that can be said without rounding, and may be left.
+    fn unstuck_rows<S: Side>(&self, coin: usize) -> RowSet {
+        let (tape, params) = (&self.state.tape.coins[coin], &S::of(&self.input.symbols[coin].sides).params);
+        let Some((lower, upper)) = self.state.indicators.band_columns(self.state.tape, coin, S::PSIDE) else {
+            return tape.fillable;
+        };
+        let (band, extreme, close) =
+            (toward_entries::<S>(upper, lower), toward_entries::<S>(&tape.high, &tape.low), &tape.close);
+        let factor = 1.0 + S::SIGN * params.unstuck_ema_dist;
+        let (scale, shift) = (1.0 - S::SIGN * SLACK.0, -S::SIGN * SLACK.1);
+        tape.fillable
+            & rows_where(|at| {
+                let level = band[at] * factor * scale + shift;
+                S::Opposite::deeper(extreme[at + 1], close[at]) & !S::deeper(close[at], level)
+            })
+    }
+
+    /// Rows in which a flat coin might open, whoever wins the slots.
+    fn find_flat_rows<S: Side>(&self, side: &mut SideOutlook) {
+        let room = (side.headroom + 2.0 * GATE_SLACK) * self.input.balance;
+        for coin in 0..self.state.coins.len() {
+            if S::of(&self.state.positions.held)[coin].is_open() || !self.has_room(coin, room) {
+                continue;
+            }
+            if side.firsts[coin].is_none() {
+                side.firsts[coin] = Some(self.first_rows::<S>(coin));
+            }
+            side.flat_rows |= side.firsts[coin].unwrap_or(0);
         }
     }
 
-    fn close_inputs<S: Side>(&self, coin: usize, touch_out: f64) -> CloseInputs<'_> {
-        let symbol = &self.input.symbols[coin];
-        CloseInputs {
-            exchange: &symbol.exchange,
-            params: &S::of(&symbol.sides).params,
-            trailing: &S::of(self.state.trailing)[coin],
-            balance: self.input.balance,
-            touch_out,
-        }
+    /// The smallest order of a flat coin fits the side.
+    fn has_room(&self, coin: usize, room: f64) -> bool {
+        let (ex, tape) = (&self.state.coins[coin].exchange, &self.state.tape.coins[coin]);
+        tape.fillable != 0 && ex.min_cost <= room && tape.bounds.1 * ex.min_qty * ex.c_mult <= room
     }
 
-    fn watch<S: Side>(&self, coin: usize, position: Position, exposure: f64, headroom: f64) -> Watch {
-        let params = &S::of(&self.input.symbols[coin].sides).params;
-        let entries = self.entry_inputs::<S>(coin, position.price);
-        let closes = self.close_inputs::<S>(coin, position.price);
-        let limit = params.allowed_limit();
-        let unstucks = params.unstuck_loss_allowance_pct > 0.0
-            && params.unstuck_close_pct > 0.0
-            && params.unstuck_threshold > 0.0
-            && S::of(&self.input.globals).unstuck_allowance > 0.0;
-        let reentry = entries.reentry::<S>(position);
-        let barrier = |reentry: &Reentry| Barrier::new(&entries, position, exposure, reentry, headroom);
-        Watch {
-            entry_level: reentry.map_or(f64::NAN, |reentry| reentry.level),
-            partial_below: entries.partial_below::<S>(position),
-            entry_trailing: reentry.and_then(|reentry| reentry.trailing),
-            barrier: reentry.as_ref().map_or(Barrier::NONE, barrier),
-            close_level: closes.level::<S>(position).unwrap_or(f64::NAN),
-            may_unstick: unstucks && (limit <= 0.0 || exposure / limit > params.unstuck_threshold),
-        }
-    }
-
-    /// Finds out which orders planned at this row might fill in the next one; false if none.
+    /// Finds out which orders planned at this row, which is one of concern, might fill in the next one; false if none.
     pub fn may_fill(&self, outlook: &mut Outlook) -> bool {
-        if outlook.stale || outlook.sizing != self.input.balance {
-            self.renew(outlook);
-        }
         if outlook.restless {
             outlook.entries = PerSide { long: true, short: true };
             outlook.closes.long.fill(true);
@@ -350,95 +364,68 @@ impl<C: Candles> Scene<'_, C> {
 
     /// Marks what of a side might fill: entries as one, because the gate weighs all of them, closes coin by coin.
     fn look_at_side<S: Side>(&self, outlook: &mut Outlook) -> bool {
-        if !S::of(&self.input.globals).enabled() {
-            return false;
-        }
-        let held = S::of(&self.state.positions.held);
+        let (side, closes) = (S::of_mut(&mut outlook.sides), S::of_mut(&mut outlook.closes));
+        closes.fill(false);
+        *S::of_mut(&mut outlook.entries) = false;
+        let here = |rows: RowSet| rows >> self.state.at & 1 == 1;
         let (mut entries, mut any_close) = (false, false);
-        for &coin in S::of(&self.state.positions.open) {
-            let reachable = self.state.ranges[coin].tradable(self.state.row + 1);
-            let ahead = self.ahead::<S>(coin);
-            let closes = reachable && self.close_may_fill::<S>(coin, held[coin], outlook, ahead);
-            S::of_mut(&mut outlook.closes)[coin] = closes;
-            any_close |= closes;
-            entries |= !entries && reachable && self.reentry_may_fill::<S>(coin, held[coin], outlook, ahead);
+        if here(side.open_rows) {
+            let may_unstick = S::of(&self.input.globals).unstuck_allowance > 0.0;
+            for &coin in S::of(&self.state.positions.open) {
+                let rows = side.open[coin];
+                closes[coin] = (here(rows.close) && self.close_fills::<S>(coin)) || (may_unstick && here(rows.unstuck));
+                any_close |= closes[coin];
+                entries |= !entries && here(rows.entry) && self.entry_fills::<S>(coin, side.headroom);
+            }
         }
-        entries = entries || (*S::of(&outlook.free_slot) && self.flat_coins_may_fill::<S>(outlook));
+        entries = entries || (here(side.flat_rows) && self.flat_coins_may_fill::<S>(side, outlook.ranks));
         *S::of_mut(&mut outlook.entries) = entries;
         entries || any_close
     }
 
-    #[inline]
-    fn ahead<S: Side>(&self, coin: usize) -> Ahead {
-        let column = self.state.coins[coin].column;
-        let next = self.state.candles.at(self.state.row + 1, column);
-        Ahead::new::<S>(self.state.ranges[coin].touch(self.state.row, column, self.state.candles), next)
+    /// Some flat coin with a slot might open.
+    fn flat_coins_may_fill<S: Side>(&self, side: &mut SideOutlook, ranks: bool) -> bool {
+        if ranks {
+            side.contest.settle::<S>(self.state, &side.rules);
+            self.narrow_flat_rows::<S>(side);
+        }
+        (0..self.state.coins.len()).any(|coin| {
+            !S::of(&self.state.positions.held)[coin].is_open()
+                && side.firsts[coin].is_some_and(|rows| rows >> self.state.at & 1 == 1)
+                && (!ranks || side.contest.active[coin])
+                && self.entry_fills::<S>(coin, side.headroom)
+        })
     }
 
-    /// Some flat coin with a slot might open.
-    fn flat_coins_may_fill<S: Side>(&self, outlook: &mut Outlook) -> bool {
-        let held = S::of(&self.state.positions.held);
-        let mut ranked = false;
-        for (coin, position) in held.iter().enumerate() {
-            if position.is_open() || !self.state.ranges[coin].tradable(self.state.row + 1) {
-                continue;
-            }
-            let ahead = self.ahead::<S>(coin);
-            if !self.flat_may_fill::<S>(coin, ahead) {
-                continue;
-            }
-            if outlook.ranks && !ranked {
-                ranked = true;
-                self.assign_slots::<S>(outlook);
-            }
-            let may_open = !outlook.ranks || outlook.active[coin];
-            if may_open && self.entry_fills::<S>(coin, *position, outlook, ahead) {
-                return true;
+    /// Leaves out the rows in which only coins without a slot might open.
+    fn narrow_flat_rows<S: Side>(&self, side: &mut SideOutlook) {
+        let contest = &side.contest;
+        let mut winners = 0;
+        for (coin, rows) in side.firsts.iter().enumerate() {
+            if contest.active[coin] && !S::of(&self.state.positions.held)[coin].is_open() {
+                winners |= rows.unwrap_or(0);
             }
         }
-        false
-    }
-
-    fn assign_slots<S: Side>(&self, outlook: &mut Outlook) {
-        let contenders = Contenders::<C, S> { scene: self, side: PhantomData };
-        let selector = S::of_mut(&mut outlook.selector);
-        selector.assign(&contenders, S::of(&outlook.rules), true, &mut outlook.active);
-    }
-
-    /// The first entry of a flat coin against the next candle.
-    fn flat_may_fill<S: Side>(&self, coin: usize, ahead: Ahead) -> bool {
-        let params = &S::of(&self.input.symbols[coin].sides).params;
-        let Some(bands) = self.state.indicators.bands(coin, S::PSIDE) else { return true };
-        let level = S::band_in(bands) * (1.0 - S::SIGN * params.entry_initial_ema_dist);
-        ahead.reaches_entry::<S>(level * (1.0 + S::SIGN * SLACK.0) + S::SIGN * SLACK.1)
-    }
-
-    fn reentry_may_fill<S: Side>(&self, coin: usize, position: Position, outlook: &Outlook, ahead: Ahead) -> bool {
-        let watch = &S::of(&outlook.watches)[coin];
-        let fired =
-            |distances: &TrailingDistances| distances.fired::<S>(&S::of(self.state.trailing)[coin], position.price);
-        let near = (ahead.reaches_entry::<S>(watch.entry_level)
-            && watch.entry_trailing.as_ref().is_none_or(fired)
-            && !watch.barrier.turns_away(S::pass_in(ahead.close, watch.entry_level)))
-            || (ahead.lowest < watch.partial_below && self.flat_may_fill::<S>(coin, ahead));
-        near && self.entry_fills::<S>(coin, position, outlook, ahead)
-    }
-
-    fn close_may_fill<S: Side>(&self, coin: usize, position: Position, outlook: &Outlook, ahead: Ahead) -> bool {
-        let watch = &S::of(&outlook.watches)[coin];
-        (ahead.reaches_close::<S>(watch.close_level) && self.close_fills::<S>(coin, position, ahead))
-            || (watch.may_unstick
-                && ahead.reaches_close::<S>(-S::SIGN * f64::INFINITY)
-                && self.unsticks::<S>(coin, ahead))
+        side.flat_rows &= winners | !contest.lasts;
     }
 
     /// The next entry itself against the next candle.
-    fn entry_fills<S: Side>(&self, coin: usize, position: Position, outlook: &Outlook, ahead: Ahead) -> bool {
-        let Some(bands) = self.state.indicators.bands(coin, S::PSIDE) else { return true };
-        let order = self.entry_inputs::<S>(coin, S::band_in(bands)).next::<S>(position, ahead.close);
-        order.qty != 0.0
-            && S::deeper(ahead.toward_entries, order.price)
-            && self.fits(coin, position, &order, *S::of(&outlook.headroom))
+    fn entry_fills<S: Side>(&self, coin: usize, headroom: f64) -> bool {
+        let (state, symbol) = (self.state, &self.input.symbols[coin]);
+        let Some(bands) = state.indicators.bands(state.tape, coin, S::PSIDE, state.at) else { return true };
+        let position = S::of(&state.positions.held)[coin];
+        let entries = EntryInputs {
+            exchange: &symbol.exchange,
+            params: &S::of(&symbol.sides).params,
+            trailing: &S::of(state.trailing)[coin],
+            balance: self.input.balance,
+            band_in: S::band_in(bands),
+            volatility: state.indicators.volatility(coin, S::PSIDE),
+        };
+        let tape = &state.tape.coins[coin];
+        let order = entries.next::<S>(position, tape.touch(state.at));
+        let extreme = toward_entries::<S>(&tape.low, &tape.high)[state.at + 1];
+        order.qty != 0.0 && S::deeper(extreme, order.price) && self.fits(coin, position, &order, headroom)
     }
 
     /// The gate might let the entry or a part of it pass: the smallest part fits the side's limit. An entry below the
@@ -456,16 +443,24 @@ impl<C: Candles> Scene<'_, C> {
     }
 
     /// The next close itself against the next candle.
-    fn close_fills<S: Side>(&self, coin: usize, position: Position, ahead: Ahead) -> bool {
-        let order = self.close_inputs::<S>(coin, ahead.close).next::<S>(position);
-        order.qty != 0.0 && S::Opposite::deeper(ahead.toward_closes, order.price)
+    fn close_fills<S: Side>(&self, coin: usize) -> bool {
+        let (state, symbol) = (self.state, &self.input.symbols[coin]);
+        let tape = &state.tape.coins[coin];
+        let closes = CloseInputs {
+            exchange: &symbol.exchange,
+            params: &S::of(&symbol.sides).params,
+            trailing: &S::of(state.trailing)[coin],
+            balance: self.input.balance,
+            touch_out: tape.touch(state.at),
+        };
+        let order = closes.next::<S>(S::of(&state.positions.held)[coin]);
+        let extreme = toward_entries::<S>(&tape.high, &tape.low)[state.at + 1];
+        order.qty != 0.0 && S::Opposite::deeper(extreme, order.price)
     }
+}
 
-    /// The touch is beyond the far band, as far as that can be said without rounding.
-    fn unsticks<S: Side>(&self, coin: usize, ahead: Ahead) -> bool {
-        let params = &S::of(&self.input.symbols[coin].sides).params;
-        let Some(bands) = self.state.indicators.bands(coin, S::PSIDE) else { return true };
-        let level = <S::Opposite as Side>::band_in(bands) * (1.0 + S::SIGN * params.unstuck_ema_dist);
-        !S::deeper(ahead.close, level * (1.0 - S::SIGN * SLACK.0) - S::SIGN * SLACK.1)
-    }
+/// Of a low and a high column the one toward the side's entries.
+#[inline]
+fn toward_entries<'c, S: Side>(low: &'c Column, high: &'c Column) -> &'c Column {
+    if S::SIGN > 0.0 { low } else { high }
 }

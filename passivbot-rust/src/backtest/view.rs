@@ -1,8 +1,9 @@
 //! Refills the planner's input in place for a row (`backtest_engine.md` 11.1-11.3).
 
 use super::book::Positions;
-use super::dataset::{Candles, ValidRange};
+use super::dataset::{Candle, ValidRange};
 use super::indicators::Indicators;
+use super::tape::Tape;
 use super::{CoinSpec, RunParams};
 use crate::orchestrator::input::{Expansion, Mode, PlanInput, SideGlobals, SideInput, SymbolInput};
 use crate::side::Side;
@@ -41,65 +42,72 @@ pub fn new_input(coins: &[CoinSpec], globals: &PerSide<BotParams>, run: &RunPara
 
 /// What the view of a row is taken from.
 #[derive(Clone, Copy, Debug)]
-pub struct RowState<'a, C: Candles> {
+pub struct RowState<'a> {
     /// Row being planned.
     pub row: usize,
+    /// Its place on the tape.
+    pub at: usize,
     /// All coins.
     pub coins: &'a [CoinSpec],
     /// Their valid rows.
     pub ranges: &'a [ValidRange],
-    /// The cube.
-    pub candles: &'a C,
-    /// EMA states after the row.
+    /// Candles and EMAs.
+    pub tape: &'a Tape,
+    /// EMAs that move by the hour, and which of those on the tape belong to which side.
     pub indicators: &'a Indicators,
     /// Positions after the row.
     pub positions: &'a Positions,
-    /// Trailing extremes after the row.
+    /// Trailing extremes after the row, of coins that somebody asks for.
     pub trailing: &'a PerSide<Vec<TrailingBundle>>,
     /// Account total without hysteresis.
     pub raw_balance: f64,
 }
 
-impl<C: Candles> RowState<'_, C> {
+impl RowState<'_> {
     /// Refills one coin.
     pub fn refill(&self, coin: usize, symbol: &mut SymbolInput, filter_by_min_cost: bool) {
-        let (spec, range, row) = (&self.coins[coin], &self.ranges[coin], self.row);
-        let close = range.touch(row, spec.column, self.candles);
+        let (tape, at) = (&self.tape.coins[coin], self.at);
+        let close = tape.touch(at);
         symbol.order_book = OrderBook { bid: close, ask: close };
-        symbol.tradable = range.tradable(row);
+        symbol.tradable = self.ranges[coin].tradable(self.row);
         symbol.expansion = self.next_candle(coin);
         if filter_by_min_cost {
-            symbol.effective_min_cost = spec.exchange.effective_min_cost(close);
+            symbol.effective_min_cost = symbol.exchange.effective_min_cost(close);
         }
         for pside in Pside::BOTH {
             let side = &mut symbol.sides[pside];
             side.position = self.positions.held[pside][coin];
             side.trailing = self.trailing[pside][coin];
-            side.bands = self.indicators.bands(coin, pside);
+            side.bands = self.indicators.bands(self.tape, coin, pside, at);
             side.volatility = Some(self.indicators.volatility(coin, pside));
-            side.volume_score = self.indicators.volume_score(coin, pside);
-            side.volatility_score = self.indicators.volatility_score(coin, pside);
+            side.volume_score = self.indicators.volume_score(self.tape, coin, pside, at);
+            side.volatility_score = self.indicators.volatility_score(self.tape, coin, pside, at);
             side.mode = self.mode(coin, pside, side, filter_by_min_cost);
         }
+    }
+
+    /// Orders of the coin can fill in the next row.
+    #[inline]
+    pub fn can_fill(&self, coin: usize) -> bool {
+        self.tape.coins[coin].fillable >> self.at & 1 == 1
     }
 
     /// Farthest that any coin goes from its touch toward the side's entries in the next candle, as a fraction: nothing
     /// beyond fills, and the entry gate removes what is farther first.
     pub fn ladder_depth<S: Side>(&self) -> f64 {
-        let tradable = self.coins.iter().zip(self.ranges).filter(|(_, range)| range.tradable(self.row + 1));
-        let depth = tradable.map(|(coin, range)| {
-            let next = self.candles.at(self.row + 1, coin.column);
-            let extreme = if S::SIGN > 0.0 { next.low } else { next.high };
-            S::distance(range.touch(self.row, coin.column, self.candles), extreme)
+        let fillable = (0..self.coins.len()).filter(|coin| self.can_fill(*coin));
+        let depth = fillable.map(|coin| {
+            let tape = &self.tape.coins[coin];
+            let extreme = if S::SIGN > 0.0 { tape.low[self.at + 1] } else { tape.high[self.at + 1] };
+            S::distance(tape.touch(self.at), extreme)
         });
         depth.fold(0.0, f64::max)
     }
 
     fn next_candle(&self, coin: usize) -> Expansion {
-        let next = self.row + 1;
-        if self.ranges[coin].tradable(next) {
-            let candle = self.candles.at(next, self.coins[coin].column);
-            Expansion::NextCandle { low: candle.low, high: candle.high, tradable: true }
+        if self.can_fill(coin) {
+            let Candle { low, high, .. } = self.tape.coins[coin].candle(self.at + 1);
+            Expansion::NextCandle { low, high, tradable: true }
         } else {
             Expansion::NextCandle { low: 0.0, high: 0.0, tradable: false }
         }
@@ -118,13 +126,13 @@ impl<C: Candles> RowState<'_, C> {
 
     /// The engine's own minimum-cost test, on the raw balance and the close of the very row (11.3).
     fn first_order_is_large_enough(&self, coin: usize, side: &SideInput) -> bool {
-        let spec = &self.coins[coin];
-        let price = self.candles.at(self.row, spec.column).close;
+        let price = self.tape.coins[coin].close[self.at];
         let p = &side.params;
         price.is_finite()
             && price > 0.0
             && p.entry_initial_qty_pct > 0.0
             && p.wallet_exposure_limit > 0.0
-            && self.raw_balance * p.allowed_limit() * p.entry_initial_qty_pct >= spec.exchange.effective_min_cost(price)
+            && self.raw_balance * p.allowed_limit() * p.entry_initial_qty_pct
+                >= self.coins[coin].exchange.effective_min_cost(price)
     }
 }

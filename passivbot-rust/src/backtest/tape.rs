@@ -1,0 +1,170 @@
+//! The tape: candles and indicators of a few consecutive minutes, coin by coin, as columns over time.
+//!
+//! The minute loop works stretch by stretch. Within one, no hour ends and no coin is listed, warmed up or delisted, so that
+//! everything about a coin but prices and EMAs is constant. Questions about all rows of a stretch have one bit a row as
+//! their answer, and the loops that answer them run over plain columns.
+
+use super::CoinSpec;
+use super::dataset::{Candle, Candles, ValidRange};
+use crate::num::EPS;
+use crate::types::PerSide;
+use std::ops::Range;
+
+/// Values a column can hold: an hour and the row behind it, rounded up to the bits of a `RowSet`.
+pub const CAPACITY: usize = 64;
+/// Rows of a stretch at most: an hour.
+pub const LONGEST: usize = 60;
+
+/// Rows of the tape, one bit each.
+pub type RowSet = u64;
+/// One number a row.
+pub type Column = [f64; CAPACITY];
+
+/// The rows for which a test holds; the test may look at the row behind each.
+#[inline]
+pub fn rows_where(test: impl Fn(usize) -> bool) -> RowSet {
+    (0..CAPACITY - 1).fold(0, |rows, at| rows | (RowSet::from(test(at)) << at))
+}
+
+/// All rows from `at` on.
+#[inline]
+pub fn rows_from(at: usize) -> RowSet {
+    if at < CAPACITY { RowSet::MAX << at } else { 0 }
+}
+
+/// One coin on the tape. Columns reach one row behind the stretch; what is there of a coin without data is meaningless.
+#[derive(Clone, Debug)]
+pub struct CoinTape {
+    /// Highest prices.
+    pub high: Column,
+    /// Lowest prices.
+    pub low: Column,
+    /// Last prices.
+    pub close: Column,
+    /// Nearest price that a coin without data in the stretch has.
+    nearest: f64,
+    /// Smallest price EMAs by the side that keeps them.
+    pub lower: PerSide<Column>,
+    /// Largest price EMAs.
+    pub upper: PerSide<Column>,
+    /// Quote-volume EMAs.
+    pub volume: PerSide<Column>,
+    /// 1-minute log-range EMAs.
+    pub log_range: PerSide<Column>,
+    /// The coin has data in the stretch.
+    pub valid: bool,
+    /// Rows whose orders can fill in the next row, as far as the coin is tradable there.
+    pub fillable: RowSet,
+    /// All candles of the stretch are ordinary.
+    pub ordinary: bool,
+    /// Highest and lowest price of the stretch.
+    pub extremes: (f64, f64),
+    /// No price of the stretch or of the row behind it is above or below these.
+    pub bounds: (f64, f64),
+}
+
+impl CoinTape {
+    const EMPTY: Self = Self {
+        high: [0.0; CAPACITY],
+        low: [0.0; CAPACITY],
+        close: [0.0; CAPACITY],
+        nearest: 0.0,
+        lower: PerSide { long: [0.0; CAPACITY], short: [0.0; CAPACITY] },
+        upper: PerSide { long: [0.0; CAPACITY], short: [0.0; CAPACITY] },
+        volume: PerSide { long: [0.0; CAPACITY], short: [0.0; CAPACITY] },
+        log_range: PerSide { long: [0.0; CAPACITY], short: [0.0; CAPACITY] },
+        valid: false,
+        fillable: 0,
+        ordinary: false,
+        extremes: (0.0, 0.0),
+        bounds: (f64::INFINITY, 0.0),
+    };
+
+    /// Price that the planner sees as bid and ask.
+    #[inline]
+    pub fn touch(&self, at: usize) -> f64 {
+        if self.valid { self.close[at].max(EPS) } else { self.nearest }
+    }
+
+    /// Candle of a row, without its volume.
+    #[inline]
+    pub fn candle(&self, at: usize) -> Candle {
+        Candle { high: self.high[at], low: self.low[at], close: self.close[at], volume: 0.0 }
+    }
+}
+
+/// A stretch of rows.
+#[derive(Clone, Debug)]
+pub struct Tape {
+    /// Row of the run that stands first.
+    pub first: usize,
+    /// Number of rows.
+    pub len: usize,
+    /// All coins.
+    pub coins: Vec<CoinTape>,
+    /// From this place on, nothing may be concluded about rows: a candle was out of the ordinary.
+    pub odd_from: usize,
+}
+
+impl Tape {
+    /// A tape for `n` coins with nothing on it; `odd`: nothing may be concluded at all.
+    pub fn new(n: usize, odd: bool) -> Self {
+        Self { first: 0, len: 0, coins: vec![CoinTape::EMPTY; n], odd_from: if odd { 0 } else { CAPACITY } }
+    }
+
+    /// Moves on to other rows.
+    pub fn start(&mut self, rows: &Range<usize>) {
+        (self.first, self.len) = (rows.start, rows.len());
+        if self.odd_from < CAPACITY {
+            self.odd_from = 0;
+        }
+    }
+
+    /// Copies the candles of a coin onto the tape.
+    pub fn load(
+        &mut self,
+        coin: usize,
+        spec: &CoinSpec,
+        range: &ValidRange,
+        candles: &impl Candles,
+        quote_volume: &mut Column,
+    ) {
+        let Self { first, len, .. } = *self;
+        let tape = &mut self.coins[coin];
+        tape.valid = range.valid(first);
+        let open_end = RowSet::from(range.tradable(first + len)) << (len - 1);
+        let inside = if range.tradable(first) { !rows_from(len - 1) } else { 0 };
+        tape.fillable = inside | open_end;
+        if !tape.valid {
+            tape.nearest = range.touch(first, spec.column, candles);
+            for at in 0..len {
+                tape.close[at] = candles.at(first + at, spec.column).close;
+            }
+            return;
+        }
+        let (mut ordinary, mut enclosed) = (true, true);
+        let (mut highest, mut lowest) = (f64::NEG_INFINITY, f64::INFINITY);
+        for at in 0..len {
+            let candle = candles.at(first + at, spec.column);
+            (tape.high[at], tape.low[at], tape.close[at]) = (candle.high, candle.low, candle.close);
+            quote_volume[at] = candle.quote_volume();
+            ordinary &= candle.is_ordinary();
+            enclosed &= (candle.low <= candle.close) & (candle.close <= candle.high);
+            highest = if candle.high > highest { candle.high } else { highest };
+            lowest = if candle.low < lowest { candle.low } else { lowest };
+        }
+        let behind = candles.at(first + len, spec.column);
+        (tape.high[len], tape.low[len], tape.close[len]) = (behind.high, behind.low, behind.close);
+        tape.ordinary = ordinary;
+        tape.extremes = (highest, lowest);
+        tape.bounds = if ordinary & enclosed & behind.is_ordinary() {
+            (highest.max(behind.high), lowest.min(behind.low))
+        } else {
+            (f64::INFINITY, 0.0)
+        };
+        if !ordinary {
+            let odd = (0..len).find(|at| !tape.candle(*at).is_ordinary());
+            self.odd_from = self.odd_from.min(odd.unwrap_or(len));
+        }
+    }
+}
