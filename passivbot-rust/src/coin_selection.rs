@@ -2,7 +2,6 @@
 
 use crate::num::compare;
 use std::cmp::Ordering;
-use std::ops::Range;
 
 /// What selection knows of the coins of one side.
 pub trait Coins {
@@ -38,25 +37,11 @@ pub struct Rules {
 /// Memory of the selection. What it holds from the last time makes sorting faster, never different.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
-    all_by_volume: Vec<usize>,
     by_volume: Vec<usize>,
-    by_volatility: Vec<usize>,
-    chosen: Range<usize>,
-}
-
-/// The eligible coins as the last ranking split them up; each group is made of coins that beat those of the next.
-#[derive(Clone, Copy, Debug)]
-pub struct Tiers<'a> {
-    /// Traded enough.
-    pub traded: &'a [usize],
-    /// Dropped for their volume.
-    pub idle: &'a [usize],
-    /// Dropped for their volatility.
-    pub wild: &'a [usize],
-    /// Chosen, best first.
-    pub chosen: &'a [usize],
-    /// The others, not volatile enough.
-    pub tame: &'a [usize],
+    /// Eligible coins by volume, the traded ones first.
+    eligible: Vec<usize>,
+    /// The traded ones by volatility.
+    traded: Vec<usize>,
 }
 
 /// How many of `n` coins survive dropping a fraction, never fewer than the slots.
@@ -84,62 +69,80 @@ fn descending(score: impl Fn(usize) -> f64) -> impl Fn(usize, usize) -> Ordering
 }
 
 impl Selector {
-    /// Ranks the eligible coins, best first, for `rules.slots` slots.
-    ///
-    /// The least traded fraction is dropped, then the most volatile one; the most volatile of the rest come first.
-    pub fn rank(&mut self, coins: &impl Coins, rules: &Rules) -> &[usize] {
-        let Self { all_by_volume, by_volume, by_volatility, chosen } = self;
-        if all_by_volume.len() != coins.len() {
-            all_by_volume.clear();
-            all_by_volume.extend(0..coins.len());
+    /// Drops the least traded fraction of the eligible coins: the first step of a ranking for `rules.slots` slots.
+    pub fn drop_idle(&mut self, coins: &impl Coins, rules: &Rules) {
+        let Self { by_volume, eligible, traded } = self;
+        if by_volume.len() != coins.len() {
+            by_volume.clear();
+            by_volume.extend(0..coins.len());
         }
-        insertion_sort(all_by_volume, descending(|coin| coins.volume(coin)));
-        by_volume.clear();
-        by_volume.extend(all_by_volume.iter().copied().filter(|coin| coins.is_eligible(*coin)));
-        let slots = rules.slots.max(1);
-        let traded = survivors(by_volume.len(), rules.volume_drop, slots);
-        by_volatility.clear();
-        by_volatility.extend_from_slice(&by_volume[..traded]);
-        insertion_sort(by_volatility, descending(|coin| coins.volatility(coin)));
-        let wild = traded - survivors(traded, rules.volatility_drop, slots);
-        *chosen = wild..traded.min(wild + slots);
-        &by_volatility[chosen.clone()]
+        insertion_sort(by_volume, descending(|coin| coins.volume(coin)));
+        eligible.clear();
+        eligible.extend(by_volume.iter().copied().filter(|coin| coins.is_eligible(*coin)));
+        traded.clear();
+        traded.extend_from_slice(&eligible[..survivors(eligible.len(), rules.volume_drop, rules.slots.max(1))]);
     }
 
-    /// How the last ranking came about.
-    pub fn tiers(&self) -> Tiers<'_> {
-        let Range { start, end } = self.chosen;
-        let (traded, idle) = self.by_volume.split_at(self.by_volatility.len());
-        let (front, tame) = self.by_volatility.split_at(end);
-        let (wild, chosen) = front.split_at(start);
-        Tiers { traded, idle, wild, chosen, tame }
+    /// Coins that the last first step kept, and those that it dropped; every one of the former is ahead by volume.
+    pub fn traded_and_idle(&self) -> (&[usize], &[usize]) {
+        self.eligible.split_at(self.traded.len())
     }
 
-    /// Marks the coins that hold a slot: open positions always, then forced coins, then the ranking, while slots last.
-    pub fn assign(&mut self, coins: &impl Coins, rules: &Rules, enabled: bool, active: &mut Vec<bool>) {
+    /// Drops the most volatile fraction of the traded coins; the most volatile of the rest come first.
+    fn rank_traded(&mut self, coins: &impl Coins, rules: &Rules) -> &[usize] {
+        let (traded, slots) = (&mut self.traded, rules.slots.max(1));
+        insertion_sort(traded, descending(|coin| coins.volatility(coin)));
+        let wild = traded.len() - survivors(traded.len(), rules.volatility_drop, slots);
+        &traded[wild..traded.len().min(wild + slots)]
+    }
+
+    /// Ranks the eligible coins, best first, for `rules.slots` slots.
+    pub fn rank(&mut self, coins: &impl Coins, rules: &Rules) -> &[usize] {
+        self.drop_idle(coins, rules);
+        self.rank_traded(coins, rules)
+    }
+
+    /// Coins that hold a slot before any ranking: open positions always, then forced coins while slots last. Returns the
+    /// number of slots that are left.
+    pub fn claim_slots(coins: &impl Coins, rules: &Rules, active: &mut Vec<bool>) -> usize {
         active.clear();
         active.extend((0..coins.len()).map(|coin| coins.is_open(coin)));
         let mut free = rules.slots.saturating_sub(active.iter().filter(|a| **a).count());
-        if !enabled || free == 0 {
-            return;
-        }
-        let mut claim = |coin: usize, active: &mut [bool]| {
+        for coin in (0..coins.len()).filter(|coin| coins.is_forced(*coin)) {
             if free > 0 && !active[coin] {
                 active[coin] = true;
                 free -= 1;
             }
-            free == 0
-        };
-        for coin in (0..coins.len()).filter(|coin| coins.is_forced(*coin)) {
-            if claim(coin, active) {
-                return;
-            }
+        }
+        free
+    }
+
+    /// Marks the coins that hold a slot: those that claim one, then the ranking, while slots last.
+    pub fn assign(&mut self, coins: &impl Coins, rules: &Rules, active: &mut Vec<bool>) {
+        let mut free = Self::claim_slots(coins, rules, active);
+        if free == 0 {
+            return;
         }
         for &coin in self.rank(coins, rules) {
-            if claim(coin, active) {
-                return;
+            if free > 0 && !active[coin] {
+                active[coin] = true;
+                free -= 1;
             }
         }
+    }
+
+    /// True if `assign` would give one of `free` slots to a coin that does not hold one yet, as `held` tells; the first step
+    /// of the ranking must be up to date. Counts instead of sorting: the rank of a coin is the number of coins ahead of it.
+    pub fn wins(&self, coins: &impl Coins, rules: &Rules, coin: usize, free: usize, held: &[bool]) -> bool {
+        let (traded, slots) = (&self.traded, rules.slots.max(1));
+        let order = descending(|coin| coins.volatility(coin));
+        let rank = |coin: usize| traded.iter().filter(|other| order(**other, coin).is_lt()).count();
+        let wild = traded.len() - survivors(traded.len(), rules.volatility_drop, slots);
+        let own = rank(coin);
+        let ahead = |other: &&usize| !held[**other] && order(**other, coin).is_lt();
+        own >= wild
+            && own < wild + slots
+            && traded.iter().filter(ahead).filter(|other| wild == 0 || rank(**other) >= wild).count() < free
     }
 }
 

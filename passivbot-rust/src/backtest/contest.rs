@@ -1,11 +1,12 @@
-//! The contest of flat coins for free slots: who wins it at a row, and for how many rows of the tape that stays so.
+//! The contest of flat coins for free slots, row by row of the tape.
 //!
-//! The ranking changes slowly. Its outcome is decided by a few comparisons between groups of coins; in the rows in which
-//! every coin of a group is strictly ahead of every coin of the next, the winners are the same without ranking again.
+//! Which coins are traded enough changes slowly: in the rows in which every coin that was kept is strictly ahead of every
+//! coin that was dropped, the first step of the ranking need not be repeated, and the coins that were dropped need not be
+//! looked at.
 
 use super::tape::{CAPACITY, Column, RowSet, rows_where};
 use super::view::RowState;
-use crate::coin_selection::{Coins, Rules, Selector, Tiers};
+use crate::coin_selection::{Coins, Rules, Selector};
 use crate::orchestrator::input::Mode;
 use crate::side::Side;
 use std::marker::PhantomData;
@@ -62,44 +63,56 @@ fn ahead<'t>(first: &[usize], second: &[usize], column: impl Fn(usize) -> Option
     rows_where(|at| least[at] > most[at])
 }
 
-/// The last outcome on one side.
+/// The contest on one side.
 #[derive(Clone, Debug, Default)]
 pub struct Contest {
     selector: Selector,
-    /// Coins that hold a slot or win one.
-    pub active: Vec<bool>,
-    /// Rows of the tape in which `active` is right.
-    pub lasts: RowSet,
-    /// Chosen coins that are flat: winners and losers.
-    winners: Vec<usize>,
-    losers: Vec<usize>,
+    /// Coins that hold a slot whatever the ranking, and slots that are left.
+    held: Vec<bool>,
+    free: usize,
+    /// Rows of the tape in which the coins dropped for their volume are the same, and those coins.
+    idle_rows: RowSet,
+    idle: Vec<bool>,
 }
 
 impl Contest {
-    /// Something that the outcome depends on has changed.
-    pub fn expire(&mut self) {
-        self.lasts = 0;
+    /// The tape holds other rows.
+    pub fn turn_page(&mut self) {
+        self.idle_rows = 0;
     }
 
-    /// Makes sure that the outcome is that of the row.
-    pub fn settle<S: Side>(&mut self, state: &RowState<'_>, rules: &Rules) {
-        if self.lasts >> state.at & 1 == 1 {
-            return;
+    /// Takes stock of positions and forced coins.
+    pub fn count_slots<S: Side>(&mut self, state: &RowState<'_>, rules: &Rules) {
+        let contenders = Contenders::<S> { state, side: PhantomData };
+        self.free = Selector::claim_slots(&contenders, rules, &mut self.held);
+    }
+
+    /// Rows in which a coin is known to have no chance.
+    pub fn hopeless_rows(&self, coin: usize) -> RowSet {
+        if self.idle_rows != 0 && self.idle[coin] && !self.held[coin] { self.idle_rows } else { 0 }
+    }
+
+    /// Sorts out for the row which coins are traded enough. False if that was known.
+    pub fn drop_idle<S: Side>(&mut self, state: &RowState<'_>, rules: &Rules) -> bool {
+        if self.idle_rows >> state.at & 1 == 1 {
+            return false;
         }
         let contenders = Contenders::<S> { state, side: PhantomData };
-        self.selector.assign(&contenders, rules, true, &mut self.active);
-        let Tiers { traded, idle, wild, chosen, tame } = self.selector.tiers();
-        self.winners.clear();
-        self.losers.clear();
-        for &coin in chosen.iter().filter(|coin| !contenders.is_open(**coin)) {
-            (if self.active[coin] { &mut self.winners } else { &mut self.losers }).push(coin);
-        }
+        self.selector.drop_idle(&contenders, rules);
+        let (traded, idle) = self.selector.traded_and_idle();
         let volume = |coin| state.indicators.volumes(state.tape, coin, S::PSIDE);
-        let log_range = |coin| state.indicators.log_ranges(state.tape, coin, S::PSIDE);
-        self.lasts = ahead(traded, idle, volume)
-            & ahead(wild, chosen, log_range)
-            & ahead(chosen, tame, log_range)
-            & ahead(&self.winners, &self.losers, log_range)
-            | 1 << state.at;
+        self.idle_rows = ahead(traded, idle, volume) | 1 << state.at;
+        self.idle.clear();
+        self.idle.resize(contenders.len(), true);
+        for coin in traded {
+            self.idle[*coin] = false;
+        }
+        true
+    }
+
+    /// True if the coin holds or wins a slot in the row; idle coins must have been dropped for it.
+    pub fn grants_slot<S: Side>(&self, state: &RowState<'_>, rules: &Rules, coin: usize) -> bool {
+        let contenders = Contenders::<S> { state, side: PhantomData };
+        self.held[coin] || (!self.idle[coin] && self.selector.wins(&contenders, rules, coin, self.free, &self.held))
     }
 }

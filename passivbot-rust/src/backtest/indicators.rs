@@ -227,7 +227,7 @@ impl CoinEmas {
     fn run<const SIDES: usize, const SCORED: usize, const ODD: bool>(
         &mut self,
         sides: [Pside; SIDES],
-        inputs: &[Column; SCORES],
+        inputs: [&Column; SCORES],
         tape: &mut CoinTape,
         len: usize,
     ) {
@@ -262,7 +262,7 @@ impl CoinEmas {
 
     fn run_with<const SCORED: usize, const ODD: bool>(
         &mut self,
-        inputs: &[Column; SCORES],
+        inputs: [&Column; SCORES],
         tape: &mut CoinTape,
         len: usize,
     ) {
@@ -275,7 +275,7 @@ impl CoinEmas {
     fn absorb<const ODD: bool>(
         &mut self,
         needs: PerSide<Needs>,
-        inputs: &[Column; SCORES],
+        inputs: [&Column; SCORES],
         tape: &mut CoinTape,
         len: usize,
     ) {
@@ -388,28 +388,34 @@ impl Indicators {
         tape: &mut Tape,
     ) {
         tape.start(rows);
+        tape.load(coins, ranges, candles);
         if self.needs.long.hourly || self.needs.short.hourly {
             self.absorb_hour_before(rows.start);
         }
         let len = tape.len;
+        let volume = self.needs.long.volume || self.needs.short.volume;
         let log_range = self.needs.long.log_range || self.needs.short.log_range;
-        for (i, (emas, (coin, range))) in self.coins.iter_mut().zip(coins.iter().zip(ranges)).enumerate() {
-            tape.load(i, coin, range, candles, &mut self.inputs[0]);
-            let column = &mut tape.coins[i];
+        let [volumes, log_ranges] = &mut self.inputs;
+        for (emas, column) in self.coins.iter_mut().zip(&mut tape.coins) {
             if !column.valid {
                 emas.hold(column);
                 continue;
             }
+            if volume {
+                for at in 0..len {
+                    volumes[at] = column.candle(at).quote_volume();
+                }
+            }
             if log_range {
                 for at in 0..len {
-                    self.inputs[1][at] = column.candle(at).log_range();
+                    log_ranges[at] = column.candle(at).log_range();
                 }
             }
             if column.ordinary {
-                emas.absorb::<false>(self.needs, &self.inputs, column, len);
+                emas.absorb::<false>(self.needs, [&*volumes, &*log_ranges], column, len);
                 emas.extend_hour(column.extremes.0, column.extremes.1);
             } else {
-                emas.absorb::<true>(self.needs, &self.inputs, column, len);
+                emas.absorb::<true>(self.needs, [&*volumes, &*log_ranges], column, len);
                 let known = |c: &Candle| c.high.is_finite() && c.low.is_finite();
                 for candle in (0..len).map(|at| column.candle(at)).filter(known) {
                     emas.extend_hour(candle.high, candle.low);

@@ -195,8 +195,8 @@ impl Scene<'_> {
         }
         if new_stretch {
             side.firsts.fill(None);
+            side.contest.turn_page();
         }
-        side.contest.expire();
         let open = S::of(&state.positions.open);
         let tradable = state.ranges.iter().filter(|range| range.tradable(state.row)).count();
         let forced = state.coins.iter().filter(|coin| *S::of(&coin.forced_modes) == Some(Mode::Normal)).count();
@@ -207,8 +207,7 @@ impl Scene<'_> {
             wallet_exposure(state.coins[coin].exchange.c_mult, input.balance, size, price)
         };
         let total = open.iter().fold(0.0, |sum, coin| sum + exposure(*coin));
-        let total_limit = globals.total_limit.max(0.0);
-        side.headroom = total_limit - total;
+        side.headroom = globals.total_limit.max(0.0) - total;
         let may_unstick = globals.unstuck_allowance > 0.0;
         let mut reducible = false;
         for &coin in open {
@@ -221,7 +220,7 @@ impl Scene<'_> {
                 position: S::of(&state.positions.held)[coin],
                 volatility: state.indicators.volatility(coin, S::PSIDE),
                 room: side.headroom * input.balance,
-                total_limit,
+                market: state.tape.coins[coin].touch(state.at),
             };
             let (watch, rows) = (side.watches[coin], side.open[coin]);
             let more_room = rows.barred && basis.room + 2.0 * GATE_SLACK * input.balance > watch.barrier.room;
@@ -235,7 +234,9 @@ impl Scene<'_> {
             side.open_rows |= entry | close | if may_unstick { unstuck } else { 0 };
         }
         if side.free_slot {
-            self.find_flat_rows::<S>(side);
+            side.contest.count_slots::<S>(state, &side.rules);
+            self.find_first_rows::<S>(side);
+            side.flat_rows = self.flat_rows::<S>(side);
         }
         globals.twel_threshold >= 0.0 && reducible && total > globals.total_limit * globals.twel_threshold
     }
@@ -329,18 +330,23 @@ impl Scene<'_> {
             })
     }
 
-    /// Rows in which a flat coin might open, whoever wins the slots.
-    fn find_flat_rows<S: Side>(&self, side: &mut SideOutlook) {
+    /// Rows in which the first entries of flat coins might fill, as far as the side has room for them.
+    fn find_first_rows<S: Side>(&self, side: &mut SideOutlook) {
         let room = (side.headroom + 2.0 * GATE_SLACK) * self.input.balance;
         for coin in 0..self.state.coins.len() {
-            if S::of(&self.state.positions.held)[coin].is_open() || !self.has_room(coin, room) {
-                continue;
-            }
-            if side.firsts[coin].is_none() {
+            let flat = !S::of(&self.state.positions.held)[coin].is_open();
+            if flat && side.firsts[coin].is_none() && self.has_room(coin, room) {
                 side.firsts[coin] = Some(self.first_rows::<S>(coin));
             }
-            side.flat_rows |= side.firsts[coin].unwrap_or(0);
         }
+    }
+
+    /// Rows in which a flat coin that may win a slot might open.
+    fn flat_rows<S: Side>(&self, side: &SideOutlook) -> RowSet {
+        let room = (side.headroom + 2.0 * GATE_SLACK) * self.input.balance;
+        let held = S::of(&self.state.positions.held);
+        let flat = (0..held.len()).filter(|coin| !held[*coin].is_open() && self.has_room(*coin, room));
+        flat.fold(0, |rows, coin| rows | side.firsts[coin].unwrap_or(0) & !side.contest.hopeless_rows(coin))
     }
 
     /// The smallest order of a flat coin fits the side.
@@ -385,28 +391,15 @@ impl Scene<'_> {
 
     /// Some flat coin with a slot might open.
     fn flat_coins_may_fill<S: Side>(&self, side: &mut SideOutlook, ranks: bool) -> bool {
-        if ranks {
-            side.contest.settle::<S>(self.state, &side.rules);
-            self.narrow_flat_rows::<S>(side);
+        if ranks && side.contest.drop_idle::<S>(self.state, &side.rules) {
+            side.flat_rows = self.flat_rows::<S>(side);
         }
         (0..self.state.coins.len()).any(|coin| {
             !S::of(&self.state.positions.held)[coin].is_open()
                 && side.firsts[coin].is_some_and(|rows| rows >> self.state.at & 1 == 1)
-                && (!ranks || side.contest.active[coin])
+                && (!ranks || side.contest.grants_slot::<S>(self.state, &side.rules, coin))
                 && self.entry_fills::<S>(coin, side.headroom)
         })
-    }
-
-    /// Leaves out the rows in which only coins without a slot might open.
-    fn narrow_flat_rows<S: Side>(&self, side: &mut SideOutlook) {
-        let contest = &side.contest;
-        let mut winners = 0;
-        for (coin, rows) in side.firsts.iter().enumerate() {
-            if contest.active[coin] && !S::of(&self.state.positions.held)[coin].is_open() {
-                winners |= rows.unwrap_or(0);
-            }
-        }
-        side.flat_rows &= winners | !contest.lasts;
     }
 
     /// The next entry itself against the next candle.

@@ -41,6 +41,8 @@ pub struct CoinTape {
     pub low: Column,
     /// Last prices.
     pub close: Column,
+    /// Base units traded.
+    pub traded: Column,
     /// Nearest price that a coin without data in the stretch has.
     nearest: f64,
     /// Smallest price EMAs by the side that keeps them.
@@ -68,6 +70,7 @@ impl CoinTape {
         high: [0.0; CAPACITY],
         low: [0.0; CAPACITY],
         close: [0.0; CAPACITY],
+        traded: [0.0; CAPACITY],
         nearest: 0.0,
         lower: PerSide { long: [0.0; CAPACITY], short: [0.0; CAPACITY] },
         upper: PerSide { long: [0.0; CAPACITY], short: [0.0; CAPACITY] },
@@ -86,10 +89,34 @@ impl CoinTape {
         if self.valid { self.close[at].max(EPS) } else { self.nearest }
     }
 
-    /// Candle of a row, without its volume.
+    /// Candle of a row.
     #[inline]
     pub fn candle(&self, at: usize) -> Candle {
-        Candle { high: self.high[at], low: self.low[at], close: self.close[at], volume: 0.0 }
+        Candle { high: self.high[at], low: self.low[at], close: self.close[at], volume: self.traded[at] }
+    }
+
+    /// Finds out what holds for the whole stretch.
+    fn look_over(&mut self, range: &ValidRange, first: usize, len: usize) {
+        self.valid = range.valid(first);
+        let last_row = RowSet::from(range.tradable(first + len)) << (len - 1);
+        let rows_before = if range.tradable(first) { !rows_from(len - 1) } else { 0 };
+        self.fillable = rows_before | last_row;
+        let (mut ordinary, mut enclosed) = (true, true);
+        let (mut highest, mut lowest) = (f64::NEG_INFINITY, f64::INFINITY);
+        for ((high, low), close) in self.high[..len].iter().zip(&self.low[..len]).zip(&self.close[..len]) {
+            ordinary &= Candle { high: *high, low: *low, close: *close, volume: 0.0 }.is_ordinary();
+            enclosed &= (low <= close) & (close <= high);
+            highest = if *high > highest { *high } else { highest };
+            lowest = if *low < lowest { *low } else { lowest };
+        }
+        self.ordinary = ordinary;
+        self.extremes = (highest, lowest);
+        let behind = self.candle(len);
+        self.bounds = if ordinary & enclosed & behind.is_ordinary() {
+            (highest.max(behind.high), lowest.min(behind.low))
+        } else {
+            (f64::INFINITY, 0.0)
+        };
     }
 }
 
@@ -120,51 +147,23 @@ impl Tape {
         }
     }
 
-    /// Copies the candles of a coin onto the tape.
-    pub fn load(
-        &mut self,
-        coin: usize,
-        spec: &CoinSpec,
-        range: &ValidRange,
-        candles: &impl Candles,
-        quote_volume: &mut Column,
-    ) {
-        let Self { first, len, .. } = *self;
-        let tape = &mut self.coins[coin];
-        tape.valid = range.valid(first);
-        let open_end = RowSet::from(range.tradable(first + len)) << (len - 1);
-        let inside = if range.tradable(first) { !rows_from(len - 1) } else { 0 };
-        tape.fillable = inside | open_end;
-        if !tape.valid {
-            tape.nearest = range.touch(first, spec.column, candles);
-            for at in 0..len {
-                tape.close[at] = candles.at(first + at, spec.column).close;
+    /// Copies the candles of all coins onto the tape, in the order in which they lie in memory, and looks them over.
+    pub fn load(&mut self, specs: &[CoinSpec], ranges: &[ValidRange], candles: &impl Candles) {
+        for at in 0..=self.len {
+            for (tape, spec) in self.coins.iter_mut().zip(specs) {
+                let candle = candles.at(self.first + at, spec.column);
+                (tape.high[at], tape.low[at], tape.close[at]) = (candle.high, candle.low, candle.close);
+                tape.traded[at] = candle.volume;
             }
-            return;
         }
-        let (mut ordinary, mut enclosed) = (true, true);
-        let (mut highest, mut lowest) = (f64::NEG_INFINITY, f64::INFINITY);
-        for at in 0..len {
-            let candle = candles.at(first + at, spec.column);
-            (tape.high[at], tape.low[at], tape.close[at]) = (candle.high, candle.low, candle.close);
-            quote_volume[at] = candle.quote_volume();
-            ordinary &= candle.is_ordinary();
-            enclosed &= (candle.low <= candle.close) & (candle.close <= candle.high);
-            highest = if candle.high > highest { candle.high } else { highest };
-            lowest = if candle.low < lowest { candle.low } else { lowest };
-        }
-        let behind = candles.at(first + len, spec.column);
-        (tape.high[len], tape.low[len], tape.close[len]) = (behind.high, behind.low, behind.close);
-        tape.ordinary = ordinary;
-        tape.extremes = (highest, lowest);
-        tape.bounds = if ordinary & enclosed & behind.is_ordinary() {
-            (highest.max(behind.high), lowest.min(behind.low))
-        } else {
-            (f64::INFINITY, 0.0)
-        };
-        if !ordinary {
-            let odd = (0..len).find(|at| !tape.candle(*at).is_ordinary());
-            self.odd_from = self.odd_from.min(odd.unwrap_or(len));
+        for ((tape, spec), range) in self.coins.iter_mut().zip(specs).zip(ranges) {
+            tape.look_over(range, self.first, self.len);
+            if !tape.valid {
+                tape.nearest = range.touch(self.first, spec.column, candles);
+            } else if !tape.ordinary {
+                let odd = (0..self.len).find(|at| !tape.candle(*at).is_ordinary());
+                self.odd_from = self.odd_from.min(odd.unwrap_or(self.len));
+            }
         }
     }
 }

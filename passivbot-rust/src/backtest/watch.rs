@@ -20,6 +20,8 @@ pub const GATE_SLACK: f64 = 1e-9;
 const CROPPED_SURELY: f64 = 1.02;
 /// An order that would take a position to this multiple of its limit ends below it, rounding included.
 const CALM_SURELY: f64 = 0.999;
+/// Room that does not do for the smallest order, as a fraction of it, even when prices have fallen a good way.
+const FAR_TOO_LITTLE: f64 = 0.8;
 /// A re-entry is no smaller than a first order, which is at most this multiple of the position (8.3).
 const FIRST_OVER_SIZE: f64 = 1.25;
 
@@ -36,8 +38,8 @@ pub struct Basis<'a> {
     pub volatility: f64,
     /// Cost that the side may still add, quote currency.
     pub room: f64,
-    /// Exposure limit of the side.
-    pub total_limit: f64,
+    /// Price of the coin.
+    pub market: f64,
 }
 
 /// When an order may fill.
@@ -87,8 +89,8 @@ impl Watch {
     /// What a position waits for around a balance, or, where the ends of the range differ in kind, at that balance.
     pub fn new<S: Side>(basis: &Basis<'_>, balance: f64) -> Self {
         let margin = balance.abs() * BALANCE_RANGE;
-        Self::between::<S>(basis, balance, (balance - margin, balance + margin))
-            .or_else(|| Self::between::<S>(basis, balance, (balance, balance)))
+        Self::between::<S>(basis, (balance - margin, balance + margin))
+            .or_else(|| Self::between::<S>(basis, (balance, balance)))
             .unwrap_or_else(|| Self::for_anything::<S>(basis, balance))
     }
 
@@ -106,10 +108,9 @@ impl Watch {
         }
     }
 
-    fn between<S: Side>(basis: &Basis<'_>, balance: f64, balances: (f64, f64)) -> Option<Self> {
+    fn between<S: Side>(basis: &Basis<'_>, balances: (f64, f64)) -> Option<Self> {
         let (low, high) = (Ends::new::<S>(basis, balances.0), Ends::new::<S>(basis, balances.1));
         let Basis { volatility, params, .. } = *basis;
-        let room = basis.room + basis.total_limit * (balances.1 - balance);
         let entry = match (low.reentry, high.reentry) {
             (Some(a), Some(b)) => Some(common_entry::<S>(basis, &a, &b)?),
             (None, None) => None,
@@ -121,9 +122,7 @@ impl Watch {
             _ => return None,
         };
         let barrier = match (&low.reentry, &high.reentry) {
-            (Some(a), Some(b)) => {
-                Barrier::new(basis, balances.0, a, room).and(Barrier::new(basis, balances.1, b, room))
-            }
+            (Some(a), Some(b)) => Barrier::new(basis, balances.0, a).and(Barrier::new(basis, balances.1, b)),
             _ => Barrier::NONE,
         };
         let limit = params.allowed_limit();
@@ -225,12 +224,14 @@ impl Barrier {
         cropped_from: f64::INFINITY,
     };
 
-    fn new(basis: &Basis<'_>, balance: f64, reentry: &Reentry, room: f64) -> Self {
+    fn new(basis: &Basis<'_>, balance: f64, reentry: &Reentry) -> Self {
         let Basis { exchange: ex, params, position, .. } = *basis;
         if balance <= 0.0 || round_step(position.size, ex.qty_step) != position.size {
             return Self::NONE;
         }
-        let room = room + 2.0 * GATE_SLACK * balance;
+        // as much room as leaves the barrier standing, so that it need not be built again for every cent
+        let smallest = ex.min_cost.max(ex.min_qty * ex.c_mult * basis.market);
+        let room = (basis.room + 2.0 * GATE_SLACK * balance).max(smallest * FAR_TOO_LITTLE);
         let size = position.size.abs();
         let exposure = wallet_exposure(ex.c_mult, balance, position.size, position.price);
         let price_of = |cost: f64, qty: f64| if cost > 0.0 { cost / (qty * ex.c_mult) } else { 0.0 };

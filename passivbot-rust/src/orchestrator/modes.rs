@@ -2,7 +2,7 @@
 
 use super::Workspace;
 use super::input::{Mode, PlanInput, SideInput, SymbolInput};
-use crate::coin_selection::Coins;
+use crate::coin_selection::{Coins, Rules, Selector};
 use crate::limits::initial_entry_is_large_enough;
 use crate::side::{Long, Short, Side};
 use crate::types::{EmaBands, PerSide};
@@ -67,8 +67,11 @@ pub fn assign_slots<S: Side>(input: &PlanInput, ws: &mut Workspace) {
     let rules = globals.rules(eligible, forced);
     *S::of_mut(&mut ws.slots) = rules.slots;
     let selector = S::of_mut(&mut ws.selector);
-    let asked_for = globals.enabled() && !globals.without_entries;
-    selector.assign(&view, &rules, asked_for, S::of_mut(&mut ws.active));
+    if globals.enabled() && !globals.without_entries {
+        selector.assign(&view, &rules, S::of_mut(&mut ws.active));
+    } else {
+        Selector::claim_slots(&view, &Rules { slots: 0, ..rules }, S::of_mut(&mut ws.active));
+    }
 }
 
 /// A band pair that can be used; one-way mode decides without complaint where it cannot.
