@@ -3,11 +3,12 @@
 PYTHON := venv/bin/python
 CRATE := passivbot-rust
 SHARED := ../shared
+ARGS :=
 
-.PHONY: help setup build check fix test golden docs
+.PHONY: help setup build check fix test golden docs bench criterion
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: ## environment with everything that tests and lints need
 	./passivbot setup --dev
@@ -37,3 +38,9 @@ golden: ## the engine against the golden data beside the checkout
 
 docs: ## the tables of docs/configuration.md, from the schema
 	cd src && ../$(PYTHON) -m config.doc
+
+bench: ## every speed and memory figure of docs/performance.md; ARGS=--quick to try it out
+	./passivbot tool bench $(ARGS)
+
+criterion: ## timings of the crate alone (engine, planner, orders), compared with those of the last time
+	cd $(CRATE) && cargo bench --no-default-features

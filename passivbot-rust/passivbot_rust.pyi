@@ -97,6 +97,20 @@ def run_backtest(
 ) -> _Result:
     """`backtest_multi_coin` on bare arrays: `hlcvs` float64 [rows, columns, 4], `btc_usd` float64 [rows]."""
 
+def run_backtest_columns(
+    hlcvs: NDArray[np.float64],
+    btc_usd: NDArray[np.float64],
+    bot_params: list[dict[str, Any]],
+    exchange_params_list: list[dict[str, Any]],
+    backtest_params_dict: dict[str, Any],
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.float64], _Metrics, _Metrics]:
+    """`run_backtest` with the fills as columns: (columns, equities, metrics in USD, metrics in BTC).
+
+    `pandas.DataFrame(columns)` is a table of fills. The columns are those of backtest_engine.md 14.1 as float64 arrays, but
+    `index` uint32, `timestamp` int64, `coin_index` uint32 (position in `backtest_params_dict["coins"]`) and `order_type_id`
+    uint16 (`order_type_id_to_snake`). No Python object a fill is made. `metrics_only` is ignored.
+    """
+
 def backtest_single_coin(
     hlcv: NDArray[np.float64],
     btc_usd: NDArray[np.float64],

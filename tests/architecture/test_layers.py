@@ -25,6 +25,7 @@ LAYERS = {
     "exchange_sim": 4,
     "optimization": 5,
     "reporting": 5,
+    "benchmarks": 5,
     "tools": 6,
     "backtest": 6,
 }

@@ -80,6 +80,33 @@ fn fills_array<'py>(py: Python<'py>, log: &FillLog, run: &Run) -> PyResult<Bound
     Ok(PyArray2::from_owned_object_array(py, cells))
 }
 
+/// Fills as one array a column, in the order of `fills_array`; coin and order type as numbers.
+fn fill_columns<'py>(py: Python<'py>, log: FillLog, run: &Run) -> PyResult<Bound<'py, PyDict>> {
+    let time = |row: &u32| run.job.run.first_timestamp_ms + MINUTE_MS * i64::from(*row);
+    let timestamps: Vec<i64> = log.index.iter().map(time).collect();
+    let types: Vec<u16> = log.order_type.iter().map(|t| t.id()).collect();
+    let columns = PyDict::new(py);
+    columns.set_item("index", log.index.into_pyarray(py))?;
+    columns.set_item("timestamp", timestamps.into_pyarray(py))?;
+    columns.set_item("coin_index", log.coin.into_pyarray(py))?;
+    columns.set_item("pnl", log.pnl.into_pyarray(py))?;
+    columns.set_item("fee_paid", log.fee_paid.into_pyarray(py))?;
+    columns.set_item("usd_total_balance", log.usd_total_balance.into_pyarray(py))?;
+    columns.set_item("btc_cash_wallet", log.btc_cash_wallet.into_pyarray(py))?;
+    columns.set_item("usd_cash_wallet", log.usd_cash_wallet.into_pyarray(py))?;
+    columns.set_item("btc_price", log.btc_price.into_pyarray(py))?;
+    columns.set_item("qty", log.qty.into_pyarray(py))?;
+    columns.set_item("price", log.price.into_pyarray(py))?;
+    columns.set_item("psize", log.psize.into_pyarray(py))?;
+    columns.set_item("pprice", log.pprice.into_pyarray(py))?;
+    columns.set_item("order_type_id", types.into_pyarray(py))?;
+    columns.set_item("wallet_exposure", log.wallet_exposure.into_pyarray(py))?;
+    columns.set_item("twe_long", log.twe_long.into_pyarray(py))?;
+    columns.set_item("twe_short", log.twe_short.into_pyarray(py))?;
+    columns.set_item("twe_net", log.twe_net.into_pyarray(py))?;
+    Ok(columns)
+}
+
 /// Equity `[n, 3]`: ms, USD, BTC.
 fn equity_array<'py>(py: Python<'py>, output: &RunOutput, run: &Run) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let samples = &output.samples;
@@ -110,14 +137,21 @@ type FullResult<'py> = (
     Bound<'py, PyDict>,
 );
 
-fn execute<'py>(py: Python<'py>, run: &Run, cube: &Cube<'_>) -> PyResult<FullResult<'py>> {
+type Columns<'py> = (Bound<'py, PyDict>, Bound<'py, PyArray2<f64>>, Bound<'py, PyDict>, Bound<'py, PyDict>);
+
+/// The run and its metrics, without the interpreter lock.
+fn compute(py: Python<'_>, run: &Run, cube: &Cube<'_>) -> PyResult<(RunOutput, Analysis)> {
     let work = |cancel: &AtomicBool| {
         run_job(&run.job, cube, cancel).map(|output| {
             let analysis = metrics(&output);
             (output, analysis)
         })
     };
-    let (output, analysis) = interruptibly(py, None, work)?.map_err(|e| run_error(py, &e))?;
+    interruptibly(py, None, work)?.map_err(|e| run_error(py, &e))
+}
+
+fn execute<'py>(py: Python<'py>, run: &Run, cube: &Cube<'_>) -> PyResult<FullResult<'py>> {
+    let (output, analysis) = compute(py, run, cube)?;
     let (fills, equities): FillsAndEquity<'py> = if run.job.run.metrics_only {
         (None, None)
     } else {
@@ -130,6 +164,16 @@ fn check_lengths(rows: usize, prices: usize) -> PyResult<()> {
     if rows == prices { Ok(()) } else { Err(bad_value(format!("btc_usd has {prices} rows, hlcvs {rows}"))) }
 }
 
+fn checked_cube<'a>(
+    hlcvs: &'a PyReadonlyArray3<'_, f64>,
+    btc_usd: &'a PyReadonlyArray1<'_, f64>,
+) -> PyResult<Cube<'a>> {
+    let cube = Cube { hlcvs: hlcvs.as_array(), btc_usd: btc_usd.as_array() };
+    let (rows, _, fields) = cube.hlcvs.dim();
+    check_lengths(rows, cube.btc_usd.len())?;
+    if fields == 4 { Ok(cube) } else { Err(bad_value(format!("hlcvs must have 4 fields a candle, got {fields}"))) }
+}
+
 #[pyfunction]
 fn run_backtest<'py>(
     py: Python<'py>,
@@ -139,14 +183,29 @@ fn run_backtest<'py>(
     exchange_params_list: &Bound<'py, PyAny>,
     backtest_params_dict: &Bound<'py, PyAny>,
 ) -> PyResult<FullResult<'py>> {
-    let cube = Cube { hlcvs: hlcvs.as_array(), btc_usd: btc_usd.as_array() };
-    let (rows, columns, fields) = cube.hlcvs.dim();
-    check_lengths(rows, cube.btc_usd.len())?;
-    if fields != 4 {
-        return Err(bad_value(format!("hlcvs must have 4 fields a candle, got {fields}")));
-    }
+    let cube = checked_cube(&hlcvs, &btc_usd)?;
+    let (rows, columns, _) = cube.hlcvs.dim();
     let run = convert::run(bot_params, exchange_params_list, backtest_params_dict, 0..rows, columns)?;
     execute(py, &run, &cube)
+}
+
+#[pyfunction]
+fn run_backtest_columns<'py>(
+    py: Python<'py>,
+    hlcvs: PyReadonlyArray3<'py, f64>,
+    btc_usd: PyReadonlyArray1<'py, f64>,
+    bot_params: &Bound<'py, PyAny>,
+    exchange_params_list: &Bound<'py, PyAny>,
+    backtest_params_dict: &Bound<'py, PyAny>,
+) -> PyResult<Columns<'py>> {
+    let cube = checked_cube(&hlcvs, &btc_usd)?;
+    let (rows, columns, _) = cube.hlcvs.dim();
+    let mut run = convert::run(bot_params, exchange_params_list, backtest_params_dict, 0..rows, columns)?;
+    run.job.run.metrics_only = false;
+    let (output, analysis) = compute(py, &run, &cube)?;
+    let equities = equity_array(py, &output, &run)?;
+    let fills = fill_columns(py, output.fills, &run)?;
+    Ok((fills, equities, metrics_dict(py, &analysis.usd)?, metrics_dict(py, &analysis.btc)?))
 }
 
 #[pyfunction]
@@ -218,6 +277,7 @@ fn backtest_batch<'py>(
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(run_backtest, m)?)?;
+    m.add_function(wrap_pyfunction!(run_backtest_columns, m)?)?;
     m.add_function(wrap_pyfunction!(backtest_single_coin, m)?)?;
     m.add_function(wrap_pyfunction!(backtest_batch, m)?)?;
     let multi = wrap_pyfunction!(backtest_multi_coin, m)?;
