@@ -54,6 +54,8 @@ pub trait Candles {
     fn rows(&self) -> usize;
     /// The candle of a column in a row.
     fn at(&self, row: usize, column: usize) -> Candle;
+    /// Brings rows into the caches, at the pace of plain reading. Changes nothing.
+    fn fetch(&self, _rows: std::ops::Range<usize>) {}
 }
 
 /// The fast path: a cube in C order.
@@ -80,6 +82,12 @@ impl Candles for DenseCandles<'_> {
     fn at(&self, row: usize, column: usize) -> Candle {
         let [high, low, close, volume] = self.cells[row * self.columns + column];
         Candle { high, low, close, volume }
+    }
+    /// Sorting candles into columns keeps the memory system from reading ahead; a plain pass before it takes a third of
+    /// the time that is lost otherwise.
+    fn fetch(&self, rows: std::ops::Range<usize>) {
+        let cells = &self.cells[rows.start * self.columns..rows.end * self.columns];
+        std::hint::black_box(cells.iter().fold([0.0; 4], |sum, cell| std::array::from_fn(|i| sum[i] + cell[i])));
     }
 }
 

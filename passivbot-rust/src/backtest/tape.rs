@@ -149,6 +149,7 @@ impl Tape {
 
     /// Copies the candles of all coins onto the tape, in the order in which they lie in memory, and looks them over.
     pub fn load(&mut self, specs: &[CoinSpec], ranges: &[ValidRange], candles: &impl Candles) {
+        candles.fetch(self.first..self.first + self.len + 1);
         for at in 0..=self.len {
             for (tape, spec) in self.coins.iter_mut().zip(specs) {
                 let candle = candles.at(self.first + at, spec.column);
