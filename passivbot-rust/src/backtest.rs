@@ -19,15 +19,15 @@ pub mod watch;
 
 use crate::errors::CoreError;
 use crate::num::{EPS, unstuck_allowance};
-use crate::orchestrator::input::PlanInput;
-use crate::orchestrator::{Workspace, emit, plan};
+use crate::orchestrator::input::{Ask, PlanInput};
+use crate::orchestrator::{Workspace, emit, plan, plan_part};
 use crate::side::{Long, Short, Side};
 use crate::types::{BotParams, FillLog, PerSide, Position, Pside, Samples, TrailingBundle};
 use account::Account;
 use book::{Books, Positions, Reach, Realised};
 use dataset::{Candles, ValidRange};
 use indicators::{Indicators, Readers, has_odd_span};
-use outlook::{Outlook, Scene};
+use outlook::{ContestKind, Outlook, Scene};
 use schedule::{edges, first_planned_row, global_params, needs_ranking, status_changes};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -145,6 +145,11 @@ impl<'a, C: Candles> Engine<'a, C> {
         };
         let readers = Readers { sides, ranking };
         let indicators = Indicators::new(coins, &ranges, candles, &globals, readers, run.first_timestamp_ms);
+        let contest = match (ranking, run.filter_by_min_effective_cost) {
+            (false, _) => ContestKind::None,
+            (true, false) => ContestKind::Ranking,
+            (true, true) => ContestKind::Filtered,
+        };
         let odd = coins.iter().zip(&ranges).any(|(coin, range)| {
             !candles.at(range.first, coin.column).is_ordinary() || coin.params.iter().any(has_odd_span)
         });
@@ -163,7 +168,7 @@ impl<'a, C: Candles> Engine<'a, C> {
             planner: Workspace::default(),
             reach: vec![Reach::NONE; n],
             resting: false,
-            outlook: Outlook::new(n, !run.filter_by_min_effective_cost && ranking),
+            outlook: Outlook::new(n, contest),
             may_skip: !run.plan_every_row,
             plan_from: first_planned_row(run, coins),
             sampled_to: 0,
@@ -266,7 +271,7 @@ impl<'a, C: Candles> Engine<'a, C> {
             let candle = self.tape.coins[coin].candle(row - self.tape.first);
             self.ranges[coin].tradable(row) && self.reach[coin].hit(candle.high, candle.low)
         };
-        if (0..self.coins.len()).any(hit) {
+        if self.planner.coins.iter().copied().any(hit) {
             self.sample_to(row);
             self.match_side::<Long>(row);
             self.match_side::<Short>(row);
@@ -288,8 +293,8 @@ impl<'a, C: Candles> Engine<'a, C> {
             row,
             btc_price: self.btc_usd[row],
         };
-        for (coin, orders) in self.planner.orders.iter().enumerate() {
-            let orders = S::of(orders);
+        for &coin in &self.planner.coins {
+            let orders = S::of(&self.planner.orders[coin]);
             if !self.ranges[coin].tradable(row) || (orders.closes.is_empty() && orders.entries.is_empty()) {
                 continue;
             }
@@ -300,6 +305,7 @@ impl<'a, C: Candles> Engine<'a, C> {
                 continue;
             }
             self.outlook.forget_position::<S>(coin);
+            S::of_mut(&mut self.input.symbols[coin].sides).position = S::of(&books.positions.held)[coin];
             if S::of(&self.trails)[coin] {
                 S::of_mut(&mut self.trailing)[coin] = TrailingBundle::default();
                 S::of_mut(&mut self.trailed_to)[coin] = row + 1;
@@ -337,8 +343,8 @@ impl<'a, C: Candles> Engine<'a, C> {
         }
     }
 
-    /// Moves the trailing extremes that the planner may ask for up to a row, that row included.
-    fn trail_for_planning<S: Side>(&mut self, row: usize, asked_for: impl Fn(&Outlook, usize) -> bool) {
+    /// Moves the trailing extremes of open positions that somebody asks for up to a row, that row included.
+    fn trail_some<S: Side>(&mut self, row: usize, asked_for: impl Fn(&Outlook, usize) -> bool) {
         for i in 0..S::of(&self.positions.open).len() {
             let coin = S::of(&self.positions.open)[i];
             if S::of(&self.trails)[coin] && asked_for(&self.outlook, coin) {
@@ -383,30 +389,39 @@ impl<'a, C: Candles> Engine<'a, C> {
         true
     }
 
-    /// Replaces all orders by those planned from the state after the row (11).
+    /// Replaces all orders by those planned from the state after the row (11), as far as they might fill.
     fn plan_row(&mut self, row: usize) -> Result<(), CoreError> {
-        let at = row - self.tape.first;
         self.input.balance = self.account.sizing;
         self.refresh_allowances();
-        let selective = self.is_open_to_conclusions(at);
-        if selective && !self.look_ahead(row) {
-            self.resting = false;
+        let selective = self.is_open_to_conclusions(row - self.tape.first);
+        self.resting = !selective || self.look_ahead(row);
+        if !self.resting {
             return Ok(());
         }
-        self.resting = true;
-        let all = !selective;
-        self.trail_for_planning::<Long>(row, |o, coin| all || o.entries.long || o.closes.long[coin]);
-        self.trail_for_planning::<Short>(row, |o, coin| all || o.entries.short || o.closes.short[coin]);
-        let state = state_after!(self, row);
-        let filter = self.run.filter_by_min_effective_cost;
-        for (coin, symbol) in self.input.symbols.iter_mut().enumerate() {
-            state.refill(coin, symbol, filter);
-            for pside in Pside::BOTH {
-                symbol.sides[pside].without_closes = selective && !self.outlook.closes[pside][coin];
-            }
+        if selective && !self.outlook.whole {
+            self.plan_part(row)?;
+        } else {
+            self.plan_whole(row)?;
         }
-        for pside in Pside::BOTH {
-            self.input.globals[pside].without_entries = selective && !self.outlook.entries[pside];
+        emit::sort_per_coin(&self.input, &mut self.planner);
+        for &coin in &self.planner.coins {
+            let mut reach = Reach::NONE;
+            for side in self.planner.orders[coin].iter() {
+                side.closes.iter().chain(&side.entries).for_each(|order| reach.include(order));
+            }
+            self.reach[coin] = reach;
+        }
+        Ok(())
+    }
+
+    fn plan_whole(&mut self, row: usize) -> Result<(), CoreError> {
+        self.trail_some::<Long>(row, |_, _| true);
+        self.trail_some::<Short>(row, |_, _| true);
+        let state = state_after!(self, row);
+        for (coin, symbol) in self.input.symbols.iter_mut().enumerate() {
+            state.refill(coin, symbol, self.run.filter_by_min_effective_cost);
+            symbol.sides.long.ask = Ask::ALL;
+            symbol.sides.short.ask = Ask::ALL;
         }
         if self.may_skip {
             self.input.globals.long.ladder_depth = state.ladder_depth::<Long>();
@@ -418,14 +433,35 @@ impl<'a, C: Candles> Engine<'a, C> {
             self.input.globals.short.ladder_depth = f64::INFINITY;
             plan(&self.input, &mut self.planner)?;
         }
-        emit::sort_per_coin(&self.input, &mut self.planner);
-        for (reach, orders) in self.reach.iter_mut().zip(&self.planner.orders) {
-            *reach = Reach::NONE;
-            for order in orders.iter().flat_map(|side| side.closes.iter().chain(&side.entries)) {
-                reach.include(order);
+        Ok(())
+    }
+
+    /// Plans what the outlook has marked.
+    fn plan_part(&mut self, row: usize) -> Result<(), CoreError> {
+        self.trail_some::<Long>(row, |outlook, coin| outlook.asks.long[coin].anything());
+        self.trail_some::<Short>(row, |outlook, coin| outlook.asks.short[coin].anything());
+        let state = state_after!(self, row);
+        let filter = self.run.filter_by_min_effective_cost;
+        let part = &self.outlook.part;
+        if part.unstuck {
+            for coin in self.positions.open.long.iter().chain(&self.positions.open.short).copied() {
+                state.refill(coin, &mut self.input.symbols[coin], filter);
             }
         }
-        Ok(())
+        for &coin in &part.coins {
+            let symbol = &mut self.input.symbols[coin];
+            if !part.unstuck || !state.is_open(coin) {
+                state.refill(coin, symbol, filter);
+            }
+            for pside in Pside::BOTH {
+                symbol.sides[pside].ask = self.outlook.asks[pside][coin];
+            }
+        }
+        for pside in Pside::BOTH {
+            self.input.globals[pside].ladder_depth = self.outlook.depth[pside];
+        }
+        plan_part(&self.input, part, &mut self.planner)?;
+        if self.planner.saw_dust { self.plan_whole(row) } else { Ok(()) }
     }
 
     /// Finds out what of a pass at the row might fill; false if nothing.
@@ -438,8 +474,8 @@ impl<'a, C: Candles> Engine<'a, C> {
         if !self.outlook.concerned(at) {
             return false;
         }
-        self.trail_for_planning::<Long>(row, |o, coin| o.concerns::<Long>(coin, at));
-        self.trail_for_planning::<Short>(row, |o, coin| o.concerns::<Short>(coin, at));
+        self.trail_some::<Long>(row, |o, coin| o.concerns::<Long>(coin, at));
+        self.trail_some::<Short>(row, |o, coin| o.concerns::<Short>(coin, at));
         let state = state_after!(self, row);
         Scene { state: &state, input: &self.input }.may_fill(&mut self.outlook)
     }

@@ -15,8 +15,8 @@ use crate::risk::gate::{GateEntry, GateScratch, gate_entries, is_dust};
 use crate::risk::trim::trim_closes;
 use crate::risk::unstuck::{Stuck, UnstuckPosition, unstuck_close};
 use crate::side::{Long, Short, Side};
-use crate::types::{Order, OrderKind, OrderType, PerSide};
-use input::{Mode, PlanInput, Warning};
+use crate::types::{Order, OrderKind, OrderType, PerSide, Pside};
+use input::{PlanInput, Warning};
 
 /// Closes and entries of one coin and side.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,8 @@ pub struct SideOrders {
 pub struct Workspace {
     /// Orders of each coin and side.
     pub orders: Vec<PerSide<SideOrders>>,
+    /// Coins that were planned, ascending; the others have no orders.
+    pub coins: Vec<usize>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
     /// Some entry is too small for its venue. The gate keeps it only while it touches no other entry, so ladders that were
@@ -39,8 +41,6 @@ pub struct Workspace {
     pub saw_dust: bool,
     slots: PerSide<usize>,
     active: PerSide<Vec<bool>>,
-    blocked: Vec<PerSide<bool>>,
-    modes: Vec<PerSide<Mode>>,
     selector: PerSide<Selector>,
     unstuck: Vec<UnstuckPosition>,
     stuck: Vec<Stuck>,
@@ -51,18 +51,19 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    fn reset(&mut self, n: usize) {
-        self.orders.resize_with(n, PerSide::default);
-        for symbol in &mut self.orders {
-            for side in [&mut symbol.long, &mut symbol.short] {
+    /// Makes room for `n` coins, drops the last plan, and takes up the coins of the next one.
+    fn reset(&mut self, n: usize, coins: impl Iterator<Item = usize>) {
+        for coin in self.coins.drain(..) {
+            let PerSide { long, short } = &mut self.orders[coin];
+            for side in [long, short] {
                 side.closes.clear();
                 side.entries.clear();
             }
         }
+        self.orders.resize_with(n, PerSide::default);
+        self.coins.extend(coins);
         self.warnings.clear();
         self.saw_dust = false;
-        self.modes.clear();
-        self.modes.resize(n, PerSide { long: Mode::Manual, short: Mode::Manual });
     }
 }
 
@@ -72,22 +73,63 @@ impl Workspace {
 /// The first violation found, in the order of `orchestrator.md` 6.
 pub fn plan(input: &PlanInput, ws: &mut Workspace) -> Result<(), CoreError> {
     validate(input)?;
-    ws.reset(input.symbols.len());
+    let n = input.symbols.len();
+    ws.reset(n, 0..n);
     modes::assign_slots::<Long>(input, ws);
     modes::assign_slots::<Short>(input, ws);
-    modes::block_one_way(input, ws);
-    for idx in 0..input.symbols.len() {
-        generate::side_orders::<Long>(input, idx, ws)?;
-        generate::side_orders::<Short>(input, idx, ws)?;
-    }
+    generate(input, ws)?;
     add_unstuck_close(input, ws);
     enforce_total_limit::<Long>(input, ws);
     enforce_total_limit::<Short>(input, ws);
+    finish(input, ws);
+    Ok(())
+}
+
+/// A part of a plan that does not depend on the rest of it.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// Coins to plan, ascending. Those of them that are flat have their slots already: what is asked for may open.
+    pub coins: Vec<usize>,
+    /// The account's unstuck close might be one of theirs.
+    pub unstuck: bool,
+}
+
+/// Plans a part. The side enforcer must be known to stay quiet; positions must be true of all coins, the rest of the input of
+/// the coins of the part, and of all that are open if `part.unstuck`.
+///
+/// # Errors
+/// As those of `plan`, for the coins of the part.
+pub fn plan_part(input: &PlanInput, part: &Part, ws: &mut Workspace) -> Result<(), CoreError> {
+    let n = input.symbols.len();
+    ws.reset(n, part.coins.iter().copied());
+    for pside in Pside::BOTH {
+        ws.active[pside].clear();
+        ws.active[pside].resize(n, true);
+    }
+    generate(input, ws)?;
+    if part.unstuck {
+        add_unstuck_close(input, ws);
+    }
+    finish(input, ws);
+    Ok(())
+}
+
+fn generate(input: &PlanInput, ws: &mut Workspace) -> Result<(), CoreError> {
+    for i in 0..ws.coins.len() {
+        let idx = ws.coins[i];
+        let blocked = modes::block_one_way(input, &input.symbols[idx]);
+        generate::side_orders::<Long>(input, idx, blocked.long, ws)?;
+        generate::side_orders::<Short>(input, idx, blocked.short, ws)?;
+    }
+    Ok(())
+}
+
+/// The stages that cut orders down.
+fn finish(input: &PlanInput, ws: &mut Workspace) {
     trim::<Long>(input, ws);
     trim::<Short>(input, ws);
     gate::<Long>(input, ws);
     gate::<Short>(input, ws);
-    Ok(())
 }
 
 fn validate(input: &PlanInput) -> Result<(), CoreError> {
@@ -108,18 +150,14 @@ fn validate(input: &PlanInput) -> Result<(), CoreError> {
     Ok(())
 }
 
-/// Managed positions of a side: open, and neither left alone nor panicking.
-fn managed(mode: Mode) -> bool {
-    !matches!(mode, Mode::Manual | Mode::Panic)
-}
-
 fn list_unstuck_positions<S: Side>(input: &PlanInput, ws: &mut Workspace) {
+    let enabled = S::of(&input.globals).enabled();
     for (idx, symbol) in input.symbols.iter().enumerate() {
         let side = S::of(&symbol.sides);
         let p = &side.params;
         let unstucks = p.unstuck_loss_allowance_pct > 0.0 && p.unstuck_close_pct > 0.0 && p.unstuck_threshold > 0.0;
         let Some(bands) = side.bands else { continue };
-        if !side.position.is_open() || !managed(*S::of(&ws.modes[idx])) || !unstucks {
+        if !unstucks || !modes::is_managed(side, enabled) {
             continue;
         }
         ws.unstuck.push(UnstuckPosition {
@@ -148,7 +186,9 @@ fn add_unstuck_close(input: &PlanInput, ws: &mut Workspace) {
     list_unstuck_positions::<Short>(input, ws);
     if let Some((at, order)) = unstuck_close(input.balance, &allowances, &ws.unstuck, &mut ws.stuck) {
         let UnstuckPosition { idx, pside, .. } = ws.unstuck[at];
-        ws.orders[idx][pside].closes.push(order);
+        if ws.coins.binary_search(&idx).is_ok() {
+            ws.orders[idx][pside].closes.push(order);
+        }
     }
 }
 
@@ -163,7 +203,7 @@ fn enforce_total_limit<S: Side>(input: &PlanInput, ws: &mut Workspace) {
     for (idx, symbol) in input.symbols.iter().enumerate() {
         let side = S::of(&symbol.sides);
         let reduces_itself = || S::of(&ws.orders[idx]).closes.iter().any(|o| o.order_type == own_reduction);
-        if side.position.is_open() && managed(*S::of(&ws.modes[idx])) && !reduces_itself() {
+        if modes::is_managed(side, true) && !reduces_itself() {
             ws.twel.push(TwelPosition {
                 idx,
                 position: side.position,
@@ -186,9 +226,10 @@ fn enforce_total_limit<S: Side>(input: &PlanInput, ws: &mut Workspace) {
 }
 
 fn trim<S: Side>(input: &PlanInput, ws: &mut Workspace) {
-    for (symbol, orders) in input.symbols.iter().zip(&mut ws.orders) {
-        let size = S::of(&symbol.sides).position.size;
-        trim_closes::<S>(&mut S::of_mut(orders).closes, size, symbol.order_book, &symbol.exchange);
+    for &idx in &ws.coins {
+        let symbol = &input.symbols[idx];
+        let closes = &mut S::of_mut(&mut ws.orders[idx]).closes;
+        trim_closes::<S>(closes, S::of(&symbol.sides).position.size, symbol.order_book, &symbol.exchange);
     }
 }
 
@@ -196,8 +237,9 @@ fn trim<S: Side>(input: &PlanInput, ws: &mut Workspace) {
 fn gate<S: Side>(input: &PlanInput, ws: &mut Workspace) {
     let globals = S::of(&input.globals);
     ws.gate.clear();
-    for (idx, (symbol, orders)) in input.symbols.iter().zip(&mut ws.orders).enumerate() {
-        let entries = &mut S::of_mut(orders).entries;
+    for &idx in &ws.coins {
+        let symbol = &input.symbols[idx];
+        let entries = &mut S::of_mut(&mut ws.orders[idx]).entries;
         if globals.enabled() {
             let touch = S::touch_in(symbol.order_book);
             ws.gate.extend(entries.iter().map(|&order| GateEntry { idx, order, touch, exchange: symbol.exchange }));

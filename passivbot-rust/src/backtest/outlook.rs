@@ -18,9 +18,13 @@
 //! - *Errors*: the planner refuses a balance, price, band or volatility that is not a positive number. Once a candle has
 //!   a price that could lead to one, or a span an EMA weight outside (0, 1], nothing is skipped any more (`odd`).
 //!
-//! Of a pass that is made, only that part is planned which might fill: all entries of a side, since the gate weighs them
-//! against each other, or none; the closes of a coin or none. The closes left out bear on no other order: trimming looks at
-//! one coin, and the side enforcer, which looks at all, does not act.
+//! Of a pass that is made, only the part is planned that might fill, and what bears on it:
+//!
+//! - Closes coin by coin. Trimming looks at one coin; the side enforcer, which looks at all, does not act; the account's
+//!   unstuck close is looked for only where it could fill.
+//! - Entries of a side up to the distance that the next candle reaches on any coin whose entry might fill. The gate removes
+//!   the farthest first, so it treats what stands nearer alike whether or not anything stands behind it, as long as every
+//!   entry makes the side's exposure grow (sizes on the step) and none is dust (`Workspace::saw_dust`).
 //!
 //! The questions are asked for all rows of a stretch at once, with levels that hold for a range of balances (`watch`); a row
 //! that remains is looked at more closely, with the orders themselves. Row sets are renewed after every event that can move
@@ -33,12 +37,15 @@ use super::watch::{Basis, GATE_SLACK, Level, Watch};
 use crate::closes::CloseInputs;
 use crate::coin_selection::Rules;
 use crate::entries::EntryInputs;
-use crate::num::{new_position, wallet_exposure};
-use crate::orchestrator::input::{Mode, PlanInput};
+use crate::num::{new_position, round_step, wallet_exposure};
+use crate::orchestrator::Part;
+use crate::orchestrator::input::{Ask, Mode, PlanInput};
 use crate::risk::TINY;
 use crate::side::{Long, Short, Side};
 use crate::types::{Order, PerSide, Position, TrailingBundle};
 
+/// Slack of distances from the touch, far above their rounding and far below what matters.
+const DEPTH_SLACK: f64 = 1e-12;
 /// Relative and absolute slack that covers step rounding and its cleanup to ten decimals.
 const SLACK: (f64, f64) = (1e-12, 1e-9);
 
@@ -70,16 +77,31 @@ struct SideOutlook {
     flat_rows: RowSet,
 }
 
+/// How flat coins come to slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContestKind {
+    /// There are as many slots as coins.
+    #[default]
+    None,
+    /// The ranking decides.
+    Ranking,
+    /// The ranking decides, but the minimum-cost filter takes part.
+    Filtered,
+}
+
 /// What the proof rests on between two events.
 #[derive(Clone, Debug, Default)]
 pub struct Outlook {
     sides: PerSide<SideOutlook>,
-    /// Entries of the side might fill.
-    pub entries: PerSide<bool>,
-    /// Closes of the coin might fill.
-    pub closes: PerSide<Vec<bool>>,
-    /// The ranking decides between flat coins, and nothing but the ranking: no minimum-cost filter.
-    ranks: bool,
+    /// What of the row last looked at must be planned, coin by coin.
+    pub part: Part,
+    /// The same by side.
+    pub asks: PerSide<Vec<Ask>>,
+    /// No entry of the side farther from its touch fills.
+    pub depth: PerSide<f64>,
+    /// The parts cannot be told apart: everything must be planned.
+    pub whole: bool,
+    contest: ContestKind,
     /// The side's enforcer might act, or a forced panic is on: nothing is skipped.
     restless: bool,
     /// Row sets must be renewed before they are used again.
@@ -91,8 +113,8 @@ pub struct Outlook {
 }
 
 impl Outlook {
-    /// An outlook on `n` coins that knows nothing yet; `ranks`: flat coins compete for slots by their ranking alone.
-    pub fn new(n: usize, ranks: bool) -> Self {
+    /// An outlook on `n` coins that knows nothing yet.
+    pub fn new(n: usize, contest: ContestKind) -> Self {
         let side = SideOutlook {
             watches: vec![Watch::NONE; n],
             open: vec![OpenRows::default(); n],
@@ -101,8 +123,8 @@ impl Outlook {
         };
         Self {
             sides: PerSide::from_fn(|_| side.clone()),
-            closes: PerSide::from_fn(|_| vec![false; n]),
-            ranks,
+            asks: PerSide::from_fn(|_| vec![Ask::NONE; n]),
+            contest,
             stale: true,
             new_stretch: true,
             ..Self::default()
@@ -357,49 +379,134 @@ impl Scene<'_> {
 
     /// Finds out which orders planned at this row, which is one of concern, might fill in the next one; false if none.
     pub fn may_fill(&self, outlook: &mut Outlook) -> bool {
-        if outlook.restless {
-            outlook.entries = PerSide { long: true, short: true };
-            outlook.closes.long.fill(true);
-            outlook.closes.short.fill(true);
+        outlook.whole = outlook.restless;
+        if outlook.whole {
             return true;
         }
-        let long = self.look_at_side::<Long>(outlook);
-        let short = self.look_at_side::<Short>(outlook);
+        for &coin in &outlook.part.coins {
+            outlook.asks.long[coin] = Ask::NONE;
+            outlook.asks.short[coin] = Ask::NONE;
+        }
+        outlook.part.coins.clear();
+        outlook.part.unstuck = false;
+        let long = self.mark_closes::<Long>(outlook) | self.mark_entries::<Long>(outlook);
+        let short = self.mark_closes::<Short>(outlook) | self.mark_entries::<Short>(outlook);
+        let Outlook { asks, part, .. } = outlook;
+        let asked = |coin: &usize| asks.long[*coin].anything() || asks.short[*coin].anything();
+        part.coins.extend((0..self.state.coins.len()).filter(asked));
         long || short
     }
 
-    /// Marks what of a side might fill: entries as one, because the gate weighs all of them, closes coin by coin.
-    fn look_at_side<S: Side>(&self, outlook: &mut Outlook) -> bool {
-        let (side, closes) = (S::of_mut(&mut outlook.sides), S::of_mut(&mut outlook.closes));
-        closes.fill(false);
-        *S::of_mut(&mut outlook.entries) = false;
-        let here = |rows: RowSet| rows >> self.state.at & 1 == 1;
-        let (mut entries, mut any_close) = (false, false);
-        if here(side.open_rows) {
-            let may_unstick = S::of(&self.input.globals).unstuck_allowance > 0.0;
-            for &coin in S::of(&self.state.positions.open) {
-                let rows = side.open[coin];
-                closes[coin] = (here(rows.close) && self.close_fills::<S>(coin)) || (may_unstick && here(rows.unstuck));
-                any_close |= closes[coin];
-                entries |= !entries && here(rows.entry) && self.entry_fills::<S>(coin, side.headroom);
-            }
-        }
-        entries = entries || (here(side.flat_rows) && self.flat_coins_may_fill::<S>(side, outlook.ranks));
-        *S::of_mut(&mut outlook.entries) = entries;
-        entries || any_close
+    #[inline]
+    fn here(&self, rows: RowSet) -> bool {
+        rows >> self.state.at & 1 == 1
     }
 
-    /// Some flat coin with a slot might open.
-    fn flat_coins_may_fill<S: Side>(&self, side: &mut SideOutlook, ranks: bool) -> bool {
-        if ranks && side.contest.drop_idle::<S>(self.state, &side.rules) {
+    /// Marks the coins whose closes might fill.
+    fn mark_closes<S: Side>(&self, outlook: &mut Outlook) -> bool {
+        let side = S::of(&outlook.sides);
+        if !self.here(side.open_rows) {
+            return false;
+        }
+        let may_unstick = S::of(&self.input.globals).unstuck_allowance > 0.0;
+        let mut any = false;
+        for &coin in S::of(&self.state.positions.open) {
+            let rows = &side.open[coin];
+            let unstuck = may_unstick && self.here(rows.unstuck);
+            if unstuck || (self.here(rows.close) && self.close_fills::<S>(coin)) {
+                S::of_mut(&mut outlook.asks)[coin].closes = true;
+                outlook.part.unstuck |= unstuck;
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Marks the coins with entries that might fill or stand before one that might.
+    fn mark_entries<S: Side>(&self, outlook: &mut Outlook) -> bool {
+        let (mut fills, mut depth) = (false, 0.0_f64);
+        let side = S::of_mut(&mut outlook.sides);
+        let open = S::of(&self.state.positions.open);
+        for &coin in open.iter().filter(|coin| self.here(side.open[**coin].entry)) {
+            depth = depth.max(self.reach::<S>(coin));
+            fills = fills || self.entry_fills::<S>(coin, side.headroom);
+        }
+        if self.here(side.flat_rows) {
+            self.drop_idle::<S>(side, outlook.contest);
+            for coin in 0..self.state.coins.len() {
+                let opens = side.firsts[coin].is_some_and(|rows| self.here(rows)) && !self.is_open::<S>(coin);
+                if opens && self.may_open::<S>(side, outlook.contest, coin) {
+                    depth = depth.max(self.reach::<S>(coin));
+                    fills = fills || self.entry_fills::<S>(coin, side.headroom);
+                }
+            }
+        }
+        if fills {
+            *S::of_mut(&mut outlook.depth) = depth;
+            outlook.whole |= outlook.contest == ContestKind::Filtered;
+            self.mark_near_entries::<S>(outlook, depth);
+        }
+        fills
+    }
+
+    /// Marks all coins whose next entry might stand no farther from the touch than `depth`.
+    fn mark_near_entries<S: Side>(&self, outlook: &mut Outlook, depth: f64) {
+        let (side, asks) = (S::of_mut(&mut outlook.sides), S::of_mut(&mut outlook.asks));
+        let stands_near = |coin: usize, price: f64| {
+            let touch = self.state.tape.coins[coin].touch(self.state.at);
+            S::distance(touch, S::pass_in(touch, price)) <= depth + DEPTH_SLACK
+        };
+        for &coin in S::of(&self.state.positions.open) {
+            let (watch, tape) = (&side.watches[coin], &self.state.tape.coins[coin]);
+            let Position { size, .. } = S::of(&self.state.positions.held)[coin];
+            let off_step = round_step(size, self.state.coins[coin].exchange.qty_step) != size;
+            let incomplete = tape.touch(self.state.at) * (1.0 - depth - DEPTH_SLACK) < watch.partial_below;
+            asks[coin].entries =
+                off_step || incomplete || watch.entry.is_some_and(|level| stands_near(coin, level.price));
+        }
+        if !side.free_slot {
+            return;
+        }
+        self.drop_idle::<S>(side, outlook.contest);
+        for coin in 0..self.state.coins.len() {
+            if !self.is_open::<S>(coin) && stands_near(coin, self.first_price::<S>(coin)) {
+                asks[coin].entries = self.may_open::<S>(side, outlook.contest, coin);
+            }
+        }
+    }
+
+    fn is_open<S: Side>(&self, coin: usize) -> bool {
+        S::of(&self.state.positions.held)[coin].is_open()
+    }
+
+    /// Distance from the touch that the next candle reaches.
+    fn reach<S: Side>(&self, coin: usize) -> f64 {
+        let tape = &self.state.tape.coins[coin];
+        let extreme = toward_entries::<S>(&tape.low, &tape.high)[self.state.at + 1];
+        S::distance(tape.touch(self.state.at), extreme)
+    }
+
+    /// Price that the first entry of a coin does not pass toward the market.
+    fn first_price<S: Side>(&self, coin: usize) -> f64 {
+        let params = &S::of(&self.input.symbols[coin].sides).params;
+        let bands = self.state.indicators.bands(self.state.tape, coin, S::PSIDE, self.state.at);
+        let level = bands.map_or(S::SIGN * f64::INFINITY, S::band_in) * (1.0 - S::SIGN * params.entry_initial_ema_dist);
+        level * (1.0 + S::SIGN * SLACK.0) + S::SIGN * SLACK.1
+    }
+
+    /// Brings the first step of the ranking up to the row.
+    fn drop_idle<S: Side>(&self, side: &mut SideOutlook, contest: ContestKind) {
+        if contest == ContestKind::Ranking && side.contest.drop_idle::<S>(self.state, &side.rules) {
             side.flat_rows = self.flat_rows::<S>(side);
         }
-        (0..self.state.coins.len()).any(|coin| {
-            !S::of(&self.state.positions.held)[coin].is_open()
-                && side.firsts[coin].is_some_and(|rows| rows >> self.state.at & 1 == 1)
-                && (!ranks || side.contest.grants_slot::<S>(self.state, &side.rules, coin))
-                && self.entry_fills::<S>(coin, side.headroom)
-        })
+    }
+
+    /// A flat coin might have a slot.
+    fn may_open<S: Side>(&self, side: &SideOutlook, contest: ContestKind, coin: usize) -> bool {
+        match contest {
+            ContestKind::Ranking => side.contest.grants_slot::<S>(self.state, &side.rules, coin),
+            ContestKind::None | ContestKind::Filtered => self.state.ranges[coin].tradable(self.state.row),
+        }
     }
 
     /// The next entry itself against the next candle.

@@ -5,7 +5,7 @@ use super::dataset::{Candle, ValidRange};
 use super::indicators::Indicators;
 use super::tape::Tape;
 use super::{CoinSpec, RunParams};
-use crate::orchestrator::input::{Expansion, Mode, PlanInput, SideGlobals, SideInput, SymbolInput};
+use crate::orchestrator::input::{Ask, Expansion, Mode, PlanInput, SideGlobals, SideInput, SymbolInput};
 use crate::side::Side;
 use crate::types::{BotParams, OrderBook, PerSide, Position, Pside, TrailingBundle};
 
@@ -20,7 +20,7 @@ pub fn new_input(coins: &[CoinSpec], globals: &PerSide<BotParams>, run: &RunPara
         volatility: Some(0.0),
         volume_score: 0.0,
         volatility_score: 0.0,
-        without_closes: false,
+        ask: Ask::ALL,
     };
     let symbols = coins.iter().enumerate().map(|(symbol_idx, coin)| SymbolInput {
         symbol_idx,
@@ -84,6 +84,12 @@ impl RowState<'_> {
             side.volatility_score = self.indicators.volatility_score(self.tape, coin, pside, at);
             side.mode = self.mode(coin, pside, side, filter_by_min_cost);
         }
+    }
+
+    /// The coin has a position on either side.
+    #[inline]
+    pub fn is_open(&self, coin: usize) -> bool {
+        self.positions.held.iter().any(|held| held[coin].is_open())
     }
 
     /// Orders of the coin can fill in the next row.

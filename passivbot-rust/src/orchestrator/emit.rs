@@ -9,7 +9,8 @@ use std::cmp::Ordering;
 
 /// Sorts closes and entries of every coin and side by their distance from the market.
 pub fn sort_per_coin(input: &PlanInput, ws: &mut Workspace) {
-    for (symbol, orders) in input.symbols.iter().zip(&mut ws.orders) {
+    for &idx in &ws.coins {
+        let (symbol, orders) = (&input.symbols[idx], &mut ws.orders[idx]);
         for side in [&mut orders.long, &mut orders.short] {
             for list in [&mut side.closes, &mut side.entries] {
                 if list.len() > 1 {

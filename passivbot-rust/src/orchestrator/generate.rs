@@ -73,7 +73,7 @@ fn panic_close<S: Side>(symbol: &SymbolInput, side: &SideInput) -> Option<Order>
 ///
 /// # Errors
 /// A needed EMA is missing or unusable.
-pub fn side_orders<S: Side>(input: &PlanInput, idx: usize, ws: &mut Workspace) -> Result<(), CoreError> {
+pub fn side_orders<S: Side>(input: &PlanInput, idx: usize, blocked: bool, ws: &mut Workspace) -> Result<(), CoreError> {
     let symbol = &input.symbols[idx];
     let side = S::of(&symbol.sides);
     let enabled = S::of(&input.globals).enabled();
@@ -84,16 +84,14 @@ pub fn side_orders<S: Side>(input: &PlanInput, idx: usize, ws: &mut Workspace) -
         ws.warnings.extend((!symbol.tradable).then(|| warn(WarningKind::NonTradableHasPosition)));
     }
     let mode = effective_mode(side, enabled);
-    *S::of_mut(&mut ws.modes[idx]) = mode;
     let orders = S::of_mut(&mut ws.orders[idx]);
     if mode == Mode::Panic {
         orders.closes.extend(open.then(|| panic_close::<S>(symbol, side)).flatten());
         return Ok(());
     }
-    let may_open = || S::of(&ws.active)[idx] && !*S::of(&ws.blocked[idx]) && passes_min_cost(input, symbol, side);
-    let without_entries = S::of(&input.globals).without_entries;
-    let wants_entries = !without_entries && mode == Mode::Normal && (open || may_open());
-    let wants_closes = !side.without_closes && open && matches!(mode, Mode::Normal | Mode::TpOnly);
+    let may_open = || S::of(&ws.active)[idx] && !blocked && passes_min_cost(input, symbol, side);
+    let wants_entries = side.ask.entries && mode == Mode::Normal && (open || may_open());
+    let wants_closes = side.ask.closes && open && matches!(mode, Mode::Normal | Mode::TpOnly);
     if !(wants_entries || wants_closes) {
         return Ok(());
     }

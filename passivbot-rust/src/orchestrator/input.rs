@@ -43,6 +43,28 @@ pub enum Expansion {
     },
 }
 
+/// The orders of a coin and side that a caller asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    /// Entries; of a flat coin only if it has a slot.
+    pub entries: bool,
+    /// Closes.
+    pub closes: bool,
+}
+
+impl Ask {
+    /// Everything.
+    pub const ALL: Self = Self { entries: true, closes: true };
+    /// Nothing.
+    pub const NONE: Self = Self { entries: false, closes: false };
+
+    /// Not nothing.
+    #[inline]
+    pub fn anything(self) -> bool {
+        self.entries || self.closes
+    }
+}
+
 /// One side of one coin.
 #[derive(Clone, Copy, Debug)]
 pub struct SideInput {
@@ -62,8 +84,8 @@ pub struct SideInput {
     pub volume_score: f64,
     /// 1-minute log-range EMA of coin selection; 0 if missing.
     pub volatility_score: f64,
-    /// The caller asks for no closes of this coin.
-    pub without_closes: bool,
+    /// What the caller asks for.
+    pub ask: Ask,
 }
 
 /// One coin.
@@ -100,11 +122,9 @@ pub struct SideGlobals {
     pub twel_threshold: f64,
     /// Loss that unstucking may realise, quote currency.
     pub unstuck_allowance: f64,
-    /// Entry ladders may end behind their first order farther from the touch than this: for a caller who only asks what
-    /// fills in the next candle. Infinite for whole ladders.
+    /// Nothing farther from its touch than this fills in the next candle: entry ladders may end behind their first order
+    /// beyond it. Infinite for whole ladders.
     pub ladder_depth: f64,
-    /// The caller asks for no entries of this side.
-    pub without_entries: bool,
 }
 
 impl SideGlobals {
@@ -118,7 +138,6 @@ impl SideGlobals {
             twel_threshold: params.risk_twel_enforcer_threshold,
             unstuck_allowance,
             ladder_depth: f64::INFINITY,
-            without_entries: false,
         }
     }
 

@@ -67,11 +67,16 @@ pub fn assign_slots<S: Side>(input: &PlanInput, ws: &mut Workspace) {
     let rules = globals.rules(eligible, forced);
     *S::of_mut(&mut ws.slots) = rules.slots;
     let selector = S::of_mut(&mut ws.selector);
-    if globals.enabled() && !globals.without_entries {
+    if globals.enabled() {
         selector.assign(&view, &rules, S::of_mut(&mut ws.active));
     } else {
         Selector::claim_slots(&view, &Rules { slots: 0, ..rules }, S::of_mut(&mut ws.active));
     }
+}
+
+/// Managed positions: open, and neither left alone nor panicking.
+pub fn is_managed(side: &SideInput, enabled: bool) -> bool {
+    side.position.is_open() && !matches!(effective_mode(side, enabled), Mode::Manual | Mode::Panic)
 }
 
 /// A band pair that can be used; one-way mode decides without complaint where it cannot.
@@ -92,22 +97,17 @@ fn block_farther(symbol: &SymbolInput) -> PerSide<bool> {
     PerSide { long: !long_is_nearer, short: long_is_nearer }
 }
 
-/// Decides for every coin which sides may not open it in one-way mode.
-pub fn block_one_way(input: &PlanInput, ws: &mut Workspace) {
-    ws.blocked.clear();
+/// Sides that may not open a coin in one-way mode.
+pub fn block_one_way(input: &PlanInput, symbol: &SymbolInput) -> PerSide<bool> {
     if input.hedge_mode {
-        ws.blocked.resize(input.symbols.len(), PerSide::default());
-        return;
+        return PerSide::default();
     }
-    ws.blocked.extend(input.symbols.iter().map(|symbol| {
-        let open = PerSide::from_fn(|p| symbol.sides[p].position.is_open());
-        let may_open = PerSide::from_fn(|p| {
-            input.globals[p].enabled() && matches!(symbol.sides[p].mode, None | Some(Mode::Normal))
-        });
-        match (open.long || open.short, may_open.long, may_open.short) {
-            (true, ..) => PerSide { long: open.short, short: open.long },
-            (false, true, true) => block_farther(symbol),
-            (false, long, short) => PerSide { long: !long, short: !short },
-        }
-    }));
+    let open = PerSide::from_fn(|p| symbol.sides[p].position.is_open());
+    let may_open =
+        PerSide::from_fn(|p| input.globals[p].enabled() && matches!(symbol.sides[p].mode, None | Some(Mode::Normal)));
+    match (open.long || open.short, may_open.long, may_open.short) {
+        (true, ..) => PerSide { long: open.short, short: open.long },
+        (false, true, true) => block_farther(symbol),
+        (false, long, short) => PerSide { long: !long, short: !short },
+    }
 }

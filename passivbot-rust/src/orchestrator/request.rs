@@ -2,7 +2,7 @@
 
 #![allow(clippy::struct_field_names, reason = "the field names are the names in the JSON")]
 
-use super::input::{Expansion, Mode, PlanInput, SideGlobals, SideInput, SymbolInput, Warning, WarningKind};
+use super::input::{Ask, Expansion, Mode, PlanInput, SideGlobals, SideInput, SymbolInput, Warning, WarningKind};
 use super::{Workspace, emit, plan};
 use crate::errors::{CoreError, ErrorKind};
 use crate::num::same_span;
@@ -154,7 +154,7 @@ impl Side {
             volatility: if hours <= 0.0 { Some(0.0) } else { look_up(&emas.h1.log_range, hours) },
             volume_score: look_up(&emas.m1.volume, global.filter_volume_ema_span).unwrap_or(0.0),
             volatility_score: look_up(&emas.m1.log_range, global.filter_volatility_ema_span).unwrap_or(0.0),
-            without_closes: false,
+            ask: Ask::ALL,
             params,
         }
     }
