@@ -28,7 +28,7 @@ use book::{Books, Positions, Reach, Realised};
 use dataset::{Candles, ValidRange};
 use indicators::{Indicators, Readers, has_odd_span};
 use outlook::{ContestKind, Outlook, Scene};
-use schedule::{edges, first_planned_row, global_params, needs_ranking, status_changes};
+use schedule::{edges, first_planned_row, forced_coins, global_params, needs_ranking, status_changes};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tape::{LONGEST, Tape};
@@ -48,6 +48,8 @@ struct Engine<'a, C: Candles> {
     candles: &'a C,
     btc_usd: &'a [f64],
     ranges: Vec<ValidRange>,
+    /// Coins that are forced into a mode on some side.
+    forced: Vec<usize>,
     globals: PerSide<BotParams>,
     enabled: PerSide<bool>,
     trails: PerSide<Vec<bool>>,
@@ -120,6 +122,7 @@ macro_rules! state_after {
             at: $row - $engine.tape.first,
             coins: $engine.coins,
             ranges: &$engine.ranges,
+            forced: &$engine.forced,
             tape: &$engine.tape,
             indicators: &$engine.indicators,
             positions: &$engine.positions,
@@ -175,6 +178,7 @@ impl<'a, C: Candles> Engine<'a, C> {
             samples_btc: run.collateral.cap > 0.0 || !run.metrics_only,
             twe_net: 0.0,
             edges: edges(&ranges),
+            forced: forced_coins(coins),
             allowances_of: None,
             status_changes: status_changes(&ranges),
             limits_known: false,

@@ -64,7 +64,7 @@ fn insertion_sort(coins: &mut [usize], order: impl Fn(usize, usize) -> Ordering)
     }
 }
 
-fn descending(score: impl Fn(usize) -> f64) -> impl Fn(usize, usize) -> Ordering {
+fn descending(score: impl Fn(usize) -> f64 + Copy) -> impl Fn(usize, usize) -> Ordering + Copy {
     move |a, b| compare(score(b), score(a)).then(a.cmp(&b))
 }
 
@@ -133,17 +133,45 @@ impl Selector {
 
     /// True if `assign` would give one of `free` slots to a coin that does not hold one yet, as `held` tells; the first step
     /// of the ranking must be up to date. Counts instead of sorting: the rank of a coin is the number of coins ahead of it.
-    pub fn wins(&self, coins: &impl Coins, rules: &Rules, coin: usize, free: usize, held: &[bool]) -> bool {
-        let (traded, slots) = (&self.traded, rules.slots.max(1));
+    ///
+    /// Of a coin that loses, `rivals` are coins whose being ahead of it is enough to make it lose, none if it is not that
+    /// simple.
+    pub fn wins(
+        &self,
+        coins: &impl Coins,
+        rules: &Rules,
+        coin: usize,
+        slots: Slots<'_>,
+        rivals: &mut Vec<usize>,
+    ) -> bool {
+        let (traded, places) = (&self.traded, rules.slots.max(1));
         let order = descending(|coin| coins.volatility(coin));
-        let rank = |coin: usize| traded.iter().filter(|other| order(**other, coin).is_lt()).count();
-        let wild = traded.len() - survivors(traded.len(), rules.volatility_drop, slots);
-        let own = rank(coin);
-        let ahead = |other: &&usize| !held[**other] && order(**other, coin).is_lt();
-        own >= wild
-            && own < wild + slots
-            && traded.iter().filter(ahead).filter(|other| wild == 0 || rank(**other) >= wild).count() < free
+        let ahead_of = |coin: usize| traded.iter().copied().filter(move |other| order(*other, coin).is_lt());
+        let wild = traded.len() - survivors(traded.len(), rules.volatility_drop, places);
+        let rank = ahead_of(coin).count();
+        rivals.clear();
+        if rank >= wild + places || rank < wild {
+            if wild == 0 {
+                rivals.extend(ahead_of(coin).take(places));
+            }
+            return false;
+        }
+        let contenders = ahead_of(coin).filter(|other| !slots.held[*other]);
+        if wild == 0 {
+            rivals.extend(contenders.take(slots.free));
+            return rivals.len() < slots.free;
+        }
+        contenders.filter(|other| ahead_of(*other).count() >= wild).count() < slots.free
     }
+}
+
+/// Slots before the ranking: coins that hold one, and how many are left.
+#[derive(Clone, Copy, Debug)]
+pub struct Slots<'a> {
+    /// By coin.
+    pub held: &'a [bool],
+    /// Left for the ranking.
+    pub free: usize,
 }
 
 /// What the ranking knows of a coin that stands alone.

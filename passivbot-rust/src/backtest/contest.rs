@@ -6,7 +6,7 @@
 
 use super::tape::{CAPACITY, Column, RowSet, rows_where};
 use super::view::RowState;
-use crate::coin_selection::{Coins, Rules, Selector};
+use crate::coin_selection::{Coins, Rules, Selector, Slots};
 use crate::orchestrator::input::Mode;
 use crate::side::Side;
 use std::marker::PhantomData;
@@ -25,13 +25,12 @@ impl<S: Side> Coins for Contenders<'_, S> {
         S::of(&self.state.positions.held)[coin].is_open()
     }
     fn is_forced(&self, coin: usize) -> bool {
-        *S::of(&self.state.coins[coin].forced_modes) == Some(Mode::Normal)
+        is_forced::<S>(self.state, coin)
     }
     fn is_eligible(&self, coin: usize) -> bool {
         let state = self.state;
-        let (range, mode) = (&state.ranges[coin], *S::of(&state.coins[coin].forced_modes));
-        let panics = self.is_open(coin) && range.past_end(state.row);
-        range.tradable(state.row) && !panics && matches!(mode, None | Some(Mode::Normal))
+        let mode = *S::of(&state.coins[coin].forced_modes);
+        state.ranges[coin].tradable(state.row) && !panics::<S>(state, coin) && matches!(mode, None | Some(Mode::Normal))
     }
     fn volume(&self, coin: usize) -> f64 {
         self.state.indicators.volume_score(self.state.tape, coin, S::PSIDE, self.state.at)
@@ -39,6 +38,16 @@ impl<S: Side> Coins for Contenders<'_, S> {
     fn volatility(&self, coin: usize) -> f64 {
         self.state.indicators.volatility_score(self.state.tape, coin, S::PSIDE, self.state.at)
     }
+}
+
+/// A position that outlived its coin is closed, whatever mode the coin was forced into.
+fn panics<S: Side>(state: &RowState<'_>, coin: usize) -> bool {
+    S::of(&state.positions.held)[coin].is_open() && state.ranges[coin].past_end(state.row)
+}
+
+/// The coin claims a slot before any ranking.
+pub fn is_forced<S: Side>(state: &RowState<'_>, coin: usize) -> bool {
+    *S::of(&state.coins[coin].forced_modes) == Some(Mode::Normal) && !panics::<S>(state, coin)
 }
 
 /// Rows in which every coin of the first group is strictly ahead of every coin of the second.
@@ -73,6 +82,9 @@ pub struct Contest {
     /// Rows of the tape in which the coins dropped for their volume are the same, and those coins.
     idle_rows: RowSet,
     idle: Vec<bool>,
+    /// Rows in which a coin is known to lose.
+    lost: Vec<RowSet>,
+    rivals: Vec<usize>,
 }
 
 impl Contest {
@@ -85,11 +97,14 @@ impl Contest {
     pub fn count_slots<S: Side>(&mut self, state: &RowState<'_>, rules: &Rules) {
         let contenders = Contenders::<S> { state, side: PhantomData };
         self.free = Selector::claim_slots(&contenders, rules, &mut self.held);
+        self.lost.clear();
+        self.lost.resize(self.held.len(), 0);
     }
 
     /// Rows in which a coin is known to have no chance.
     pub fn hopeless_rows(&self, coin: usize) -> RowSet {
-        if self.idle_rows != 0 && self.idle[coin] && !self.held[coin] { self.idle_rows } else { 0 }
+        let idle = self.idle_rows != 0 && self.idle[coin] && !self.held[coin];
+        self.lost[coin] | if idle { self.idle_rows } else { 0 }
     }
 
     /// Sorts out for the row which coins are traded enough. False if that was known.
@@ -111,8 +126,18 @@ impl Contest {
     }
 
     /// True if the coin holds or wins a slot in the row; idle coins must have been dropped for it.
-    pub fn grants_slot<S: Side>(&self, state: &RowState<'_>, rules: &Rules, coin: usize) -> bool {
+    pub fn grants_slot<S: Side>(&mut self, state: &RowState<'_>, rules: &Rules, coin: usize) -> bool {
+        if self.held[coin] || self.idle[coin] {
+            return self.held[coin];
+        }
         let contenders = Contenders::<S> { state, side: PhantomData };
-        self.held[coin] || (!self.idle[coin] && self.selector.wins(&contenders, rules, coin, self.free, &self.held))
+        let slots = Slots { held: &self.held, free: self.free };
+        let wins = self.selector.wins(&contenders, rules, coin, slots, &mut self.rivals);
+        if !wins {
+            let log_range = |coin| state.indicators.log_ranges(state.tape, coin, S::PSIDE);
+            let for_long = if self.rivals.is_empty() { 0 } else { ahead(&self.rivals, &[coin], log_range) };
+            self.lost[coin] |= (for_long & self.idle_rows) | 1 << state.at;
+        }
+        wins
     }
 }

@@ -30,7 +30,7 @@
 //! that remains is looked at more closely, with the orders themselves. Row sets are renewed after every event that can move
 //! levels: a fill, a new sizing balance, a new limit, a new stretch.
 
-use super::contest::Contest;
+use super::contest::{Contest, is_forced};
 use super::tape::{Column, RowSet, rows_from, rows_where};
 use super::view::RowState;
 use super::watch::{Basis, GATE_SLACK, Level, Watch};
@@ -68,6 +68,8 @@ struct SideOutlook {
     firsts: Vec<Option<RowSet>>,
     contest: Contest,
     rules: Rules,
+    /// Coins that may trade in the stretch.
+    tradable: usize,
     /// A flat coin might get a slot.
     free_slot: bool,
     /// Exposure that the side may still add.
@@ -204,7 +206,8 @@ impl Scene<'_> {
     }
 
     fn has_forced_panic(&self) -> bool {
-        self.state.coins.iter().any(|coin| coin.forced_modes.iter().any(|mode| *mode == Some(Mode::Panic)))
+        let panics = |coin: &usize| self.state.coins[*coin].forced_modes.iter().any(|mode| *mode == Some(Mode::Panic));
+        self.state.forced.iter().any(panics)
     }
 
     /// True if the side's enforcer might act.
@@ -220,22 +223,25 @@ impl Scene<'_> {
             side.contest.turn_page();
         }
         let open = S::of(&state.positions.open);
-        let tradable = state.ranges.iter().filter(|range| range.tradable(state.row)).count();
-        let forced = state.coins.iter().filter(|coin| *S::of(&coin.forced_modes) == Some(Mode::Normal)).count();
-        side.rules = globals.rules(tradable, forced);
+        if new_stretch {
+            side.tradable = state.ranges.iter().filter(|range| range.tradable(state.row)).count();
+        }
+        let forced = state.forced.iter().filter(|coin| is_forced::<S>(state, **coin)).count();
+        side.rules = globals.rules(side.tradable, forced);
         side.free_slot = open.len() < side.rules.slots;
-        let exposure = |coin: usize| {
+        let (mut total, mut reducible) = (0.0, false);
+        for &coin in open {
             let Position { size, price } = S::of(&state.positions.held)[coin];
-            wallet_exposure(state.coins[coin].exchange.c_mult, input.balance, size, price)
-        };
-        let total = open.iter().fold(0.0, |sum, coin| sum + exposure(*coin));
+            let exposure = wallet_exposure(state.coins[coin].exchange.c_mult, input.balance, size, price);
+            let limit = S::of(&input.symbols[coin].sides).params.wallet_exposure_limit;
+            reducible |= limit > 0.0 && exposure > limit;
+            total += exposure;
+        }
         side.headroom = globals.total_limit.max(0.0) - total;
         let may_unstick = globals.unstuck_allowance > 0.0;
-        let mut reducible = false;
         for &coin in open {
             let symbol = &input.symbols[coin];
             let params = &S::of(&symbol.sides).params;
-            reducible |= params.wallet_exposure_limit > 0.0 && exposure(coin) > params.wallet_exposure_limit;
             let basis = Basis {
                 exchange: &symbol.exchange,
                 params,
@@ -433,12 +439,22 @@ impl Scene<'_> {
         }
         if self.here(side.flat_rows) {
             self.drop_idle::<S>(side, outlook.contest);
+            let mut lost = false;
             for coin in 0..self.state.coins.len() {
-                let opens = side.firsts[coin].is_some_and(|rows| self.here(rows)) && !self.is_open::<S>(coin);
-                if opens && self.may_open::<S>(side, outlook.contest, coin) {
+                if self.is_open::<S>(coin)
+                    || !self.here(side.firsts[coin].unwrap_or(0) & !side.contest.hopeless_rows(coin))
+                {
+                    continue;
+                }
+                if self.may_open::<S>(side, outlook.contest, coin) {
                     depth = depth.max(self.reach::<S>(coin));
                     fills = fills || self.entry_fills::<S>(coin, side.headroom);
+                } else {
+                    lost = true;
                 }
+            }
+            if lost {
+                side.flat_rows = self.flat_rows::<S>(side);
             }
         }
         if fills {
@@ -502,7 +518,7 @@ impl Scene<'_> {
     }
 
     /// A flat coin might have a slot.
-    fn may_open<S: Side>(&self, side: &SideOutlook, contest: ContestKind, coin: usize) -> bool {
+    fn may_open<S: Side>(&self, side: &mut SideOutlook, contest: ContestKind, coin: usize) -> bool {
         match contest {
             ContestKind::Ranking => side.contest.grants_slot::<S>(self.state, &side.rules, coin),
             ContestKind::None | ContestKind::Filtered => self.state.ranges[coin].tradable(self.state.row),

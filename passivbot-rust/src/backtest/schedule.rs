@@ -62,3 +62,8 @@ pub fn first_planned_row(run: &RunParams, coins: &[CoinSpec]) -> usize {
     let requested = (wait_ms as u64).div_ceil(MINUTE_MS as u64) as usize;
     requested.max(warmup_rows(run.global_warmup_bars, coins) + 1)
 }
+
+/// Coins that are forced into a mode on some side, ascending.
+pub fn forced_coins(coins: &[CoinSpec]) -> Vec<usize> {
+    (0..coins.len()).filter(|coin| coins[*coin].forced_modes.iter().any(Option::is_some)).collect()
+}

@@ -51,6 +51,8 @@ pub struct RowState<'a> {
     pub coins: &'a [CoinSpec],
     /// Their valid rows.
     pub ranges: &'a [ValidRange],
+    /// Those that are forced into a mode on some side.
+    pub forced: &'a [usize],
     /// Candles and EMAs.
     pub tape: &'a Tape,
     /// EMAs that move by the hour, and which of those on the tape belong to which side.
