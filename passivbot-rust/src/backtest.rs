@@ -127,6 +127,7 @@ macro_rules! state_after {
             indicators: &$engine.indicators,
             positions: &$engine.positions,
             trailing: &$engine.trailing,
+            trailed_to: &$engine.trailed_to,
             raw_balance: $engine.account.usd_total,
         }
     };

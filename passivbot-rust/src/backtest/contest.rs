@@ -79,6 +79,7 @@ pub struct Contest {
     /// Coins that hold a slot whatever the ranking, and slots that are left.
     held: Vec<bool>,
     free: usize,
+    counting: Vec<bool>,
     /// Rows of the tape in which the coins dropped for their volume are the same, and those coins.
     idle_rows: RowSet,
     idle: Vec<bool>,
@@ -91,14 +92,21 @@ impl Contest {
     /// The tape holds other rows.
     pub fn turn_page(&mut self) {
         self.idle_rows = 0;
+        self.lost.fill(0);
     }
 
-    /// Takes stock of positions and forced coins.
-    pub fn count_slots<S: Side>(&mut self, state: &RowState<'_>, rules: &Rules) {
+    /// Takes stock of positions and forced coins. False if nothing has changed since the last time.
+    pub fn count_slots<S: Side>(&mut self, state: &RowState<'_>, rules: &Rules) -> bool {
         let contenders = Contenders::<S> { state, side: PhantomData };
-        self.free = Selector::claim_slots(&contenders, rules, &mut self.held);
+        let free = Selector::claim_slots(&contenders, rules, &mut self.counting);
+        if free == self.free && self.counting == self.held {
+            return false;
+        }
+        self.free = free;
+        std::mem::swap(&mut self.counting, &mut self.held);
         self.lost.clear();
         self.lost.resize(self.held.len(), 0);
+        true
     }
 
     /// Rows in which a coin is known to have no chance.

@@ -72,6 +72,11 @@ struct SideOutlook {
     tradable: usize,
     /// A flat coin might get a slot.
     free_slot: bool,
+    /// Cost that does for the smallest order of any coin; the side had as much when the flat coins were last looked at.
+    ample_room: f64,
+    had_room: bool,
+    /// Open positions at that time.
+    seen_open: Vec<usize>,
     /// Exposure that the side may still add.
     headroom: f64,
     /// Rows in which something of an open position, or of a flat coin, might fill.
@@ -214,7 +219,7 @@ impl Scene<'_> {
     fn renew_side<S: Side>(&self, sides: &mut PerSide<SideOutlook>, new_stretch: bool) -> bool {
         let (state, input) = (self.state, self.input);
         let (globals, side) = (S::of(&input.globals), S::of_mut(sides));
-        (side.open_rows, side.flat_rows) = (0, 0);
+        side.open_rows = 0;
         if !globals.enabled() {
             return false;
         }
@@ -251,7 +256,8 @@ impl Scene<'_> {
                 market: state.tape.coins[coin].touch(state.at),
             };
             let (watch, rows) = (side.watches[coin], side.open[coin]);
-            let more_room = rows.barred && basis.room + 2.0 * GATE_SLACK * input.balance > watch.barrier.room;
+            let asked = rows.barred || new_stretch;
+            let more_room = asked && basis.room + 2.0 * GATE_SLACK * input.balance > watch.barrier.room;
             if more_room || !watch.holds(&basis, input.balance) {
                 side.watches[coin] = Watch::new::<S>(&basis, input.balance);
                 self.find_rows::<S>(coin, side);
@@ -261,11 +267,7 @@ impl Scene<'_> {
             let OpenRows { entry, close, unstuck, .. } = side.open[coin];
             side.open_rows |= entry | close | if may_unstick { unstuck } else { 0 };
         }
-        if side.free_slot {
-            side.contest.count_slots::<S>(state, &side.rules);
-            self.find_first_rows::<S>(side);
-            side.flat_rows = self.flat_rows::<S>(side);
-        }
+        self.renew_flat_rows::<S>(side, new_stretch);
         globals.twel_threshold >= 0.0 && reducible && total > globals.total_limit * globals.twel_threshold
     }
 
@@ -281,8 +283,11 @@ impl Scene<'_> {
     fn find_rows<S: Side>(&self, coin: usize, side: &mut SideOutlook) {
         let watch = &side.watches[coin];
         let mut rows = OpenRows::default();
-        if let Some(level) = watch.entry.filter(|level| self.may_fire::<S, S>(coin, level)) {
+        if let Some(level) = &watch.entry {
             rows.entry = self.rows_reaching::<S>(coin, level.price);
+            if rows.entry != 0 {
+                rows.entry &= self.fired_rows::<S, S>(coin, level);
+            }
             if watch.barrier.stands() && rows.entry != 0 {
                 let close = &self.state.tape.coins[coin].close;
                 let turned = rows_where(|at| watch.barrier.turns_away(S::pass_in(close[at], level.price)));
@@ -296,8 +301,11 @@ impl Scene<'_> {
                 rows_where(|at| (tape.low[at + 1] < watch.partial_below) | (tape.close[at] < watch.partial_below));
             rows.entry |= low & self.first_rows::<S>(coin);
         }
-        if let Some(level) = watch.close.filter(|level| self.may_fire::<S, S::Opposite>(coin, level)) {
+        if let Some(level) = &watch.close {
             rows.close = self.rows_reaching::<S::Opposite>(coin, level.price);
+            if rows.close != 0 {
+                rows.close &= self.fired_rows::<S, S::Opposite>(coin, level);
+            }
         }
         if watch.may_unstick && self.unsticks::<S>(coin) {
             rows.unstuck = self.unstuck_rows::<S>(coin);
@@ -305,18 +313,31 @@ impl Scene<'_> {
         side.open[coin] = rows;
     }
 
-    /// False if a trailing order of the position cannot fire in the stretch. `T` is the side whose entries fire alike.
-    fn may_fire<S: Side, T: Side>(&self, coin: usize, level: &Level) -> bool {
-        let Some(distances) = &level.fires else { return true };
-        let (highest, lowest) = self.state.tape.coins[coin].bounds;
-        let bundle = &S::of(self.state.trailing)[coin];
+    /// Rows in which an order of the position that waits for this level has fired. `T` is the side whose entries fire alike.
+    fn fired_rows<S: Side, T: Side>(&self, coin: usize, level: &Level) -> RowSet {
+        let Some(distances) = &level.fires else { return RowSet::MAX };
+        let (state, tape) = (self.state, &self.state.tape.coins[coin]);
+        let (highest, lowest) = tape.bounds;
+        let (price, mut bundle) = (S::of(&state.positions.held)[coin].price, S::of(state.trailing)[coin]);
         let widest = TrailingBundle {
             min_since_open: bundle.min_since_open.min(lowest),
             max_since_min: bundle.max_since_min.max(highest),
             max_since_open: bundle.max_since_open.max(highest),
             min_since_max: bundle.min_since_max.min(lowest),
         };
-        distances.fired::<T>(&widest, S::of(&self.state.positions.held)[coin].price)
+        if !distances.fired::<T>(&widest, price) {
+            return 0;
+        }
+        let from = S::of(state.trailed_to)[coin].saturating_sub(state.tape.first);
+        let mut rows = 0;
+        if from > 0 && distances.fired::<T>(&bundle, price) {
+            rows |= 1 << (from - 1);
+        }
+        for at in from..state.tape.len {
+            bundle.absorb(tape.high[at], tape.low[at], tape.close[at]);
+            rows |= RowSet::from(distances.fired::<T>(&bundle, price)) << at;
+        }
+        rows
     }
 
     fn unsticks<S: Side>(&self, coin: usize) -> bool {
@@ -358,10 +379,30 @@ impl Scene<'_> {
             })
     }
 
-    /// Rows in which the first entries of flat coins might fill, as far as the side has room for them.
-    fn find_first_rows<S: Side>(&self, side: &mut SideOutlook) {
+    /// Rows in which flat coins might open, where positions, the tape or a lack of room have changed them.
+    fn renew_flat_rows<S: Side>(&self, side: &mut SideOutlook, new_stretch: bool) {
+        if !side.free_slot {
+            side.flat_rows = 0;
+            side.had_room = false;
+            return;
+        }
+        let open = S::of(&self.state.positions.open);
+        let moved = side.contest.count_slots::<S>(self.state, &side.rules) || side.seen_open != *open;
         let room = (side.headroom + 2.0 * GATE_SLACK) * self.input.balance;
+        let has_room = room >= side.ample_room;
+        if moved || new_stretch || !has_room || !side.had_room {
+            side.had_room = has_room && !new_stretch;
+            side.seen_open.clone_from(open);
+            self.find_first_rows::<S>(side, room);
+            side.flat_rows = self.flat_rows::<S>(side);
+        }
+    }
+
+    /// Rows in which the first entries of flat coins might fill, as far as the side has room for them.
+    fn find_first_rows<S: Side>(&self, side: &mut SideOutlook, room: f64) {
+        side.ample_room = 0.0;
         for coin in 0..self.state.coins.len() {
+            side.ample_room = side.ample_room.max(self.smallest_cost(coin));
             let flat = !S::of(&self.state.positions.held)[coin].is_open();
             if flat && side.firsts[coin].is_none() && self.has_room(coin, room) {
                 side.firsts[coin] = Some(self.first_rows::<S>(coin));
@@ -379,8 +420,13 @@ impl Scene<'_> {
 
     /// The smallest order of a flat coin fits the side.
     fn has_room(&self, coin: usize, room: f64) -> bool {
-        let (ex, tape) = (&self.state.coins[coin].exchange, &self.state.tape.coins[coin]);
-        tape.fillable != 0 && ex.min_cost <= room && tape.bounds.1 * ex.min_qty * ex.c_mult <= room
+        self.state.tape.coins[coin].fillable != 0 && self.smallest_cost(coin) <= room
+    }
+
+    /// No order of the coin costs less in the stretch.
+    fn smallest_cost(&self, coin: usize) -> f64 {
+        let ex = &self.state.coins[coin].exchange;
+        ex.min_cost.max(self.state.tape.coins[coin].bounds.1 * ex.min_qty * ex.c_mult)
     }
 
     /// Finds out which orders planned at this row, which is one of concern, might fill in the next one; false if none.

@@ -59,8 +59,10 @@ pub struct RowState<'a> {
     pub indicators: &'a Indicators,
     /// Positions after the row.
     pub positions: &'a Positions,
-    /// Trailing extremes after the row, of coins that somebody asks for.
+    /// Trailing extremes after the row, of coins that somebody asks for; of others, after an earlier one.
     pub trailing: &'a PerSide<Vec<TrailingBundle>>,
+    /// First row that they have not absorbed.
+    pub trailed_to: &'a PerSide<Vec<usize>>,
     /// Account total without hysteresis.
     pub raw_balance: f64,
 }
