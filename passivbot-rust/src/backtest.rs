@@ -322,11 +322,15 @@ impl<'a, C: Candles> Engine<'a, C> {
     fn trail<S: Side>(&mut self, coin: usize, end: usize) {
         let (tape, first) = (&self.tape.coins[coin], self.tape.first);
         let from = std::mem::replace(&mut S::of_mut(&mut self.trailed_to)[coin], end);
-        if tape.valid {
-            let bundle = &mut S::of_mut(&mut self.trailing)[coin];
-            for candle in (from.max(first)..end).map(|row| tape.candle(row - first)) {
-                bundle.absorb(candle.high, candle.low, candle.close);
-            }
+        let rows = from.max(first) - first..end - first;
+        if !tape.valid || rows.is_empty() {
+            return;
+        }
+        let bundle = &mut S::of_mut(&mut self.trailing)[coin];
+        if tape.ordinary {
+            bundle.absorb_all(&tape.high[rows.clone()], &tape.low[rows.clone()], &tape.close[rows]);
+        } else {
+            rows.for_each(|at| bundle.absorb(tape.high[at], tape.low[at], tape.close[at]));
         }
     }
 
@@ -334,15 +338,7 @@ impl<'a, C: Candles> Engine<'a, C> {
     fn trail_to_end<S: Side>(&mut self, end: usize) {
         for i in 0..S::of(&self.positions.open).len() {
             let coin = S::of(&self.positions.open)[i];
-            if !S::of(&self.trails)[coin] {
-                continue;
-            }
-            let tape = &self.tape.coins[coin];
-            let bundle = &mut S::of_mut(&mut self.trailing)[coin];
-            let whole = S::of(&self.trailed_to)[coin] <= self.tape.first && tape.valid && tape.ordinary;
-            if whole && bundle.absorb_calm(tape.extremes) {
-                S::of_mut(&mut self.trailed_to)[coin] = end;
-            } else {
+            if S::of(&self.trails)[coin] {
                 self.trail::<S>(coin, end);
             }
         }

@@ -31,16 +31,53 @@ impl TrailingBundle {
         }
     }
 
-    /// Absorbs many candles at once, given their highest and lowest price, if none of them makes a new extreme; else false.
-    #[inline]
-    pub fn absorb_calm(&mut self, (highest, lowest): (f64, f64)) -> bool {
-        let calm = lowest >= self.min_since_open && highest <= self.max_since_open;
-        if calm {
-            self.max_since_min = self.max_since_min.max(highest);
-            self.min_since_max = self.min_since_max.min(lowest);
-        }
-        calm
+    /// Absorbs many candles at once, all of whose prices are numbers.
+    pub fn absorb_all(&mut self, high: &[f64], low: &[f64], close: &[f64]) {
+        let after = |at: usize| at + 1..high.len();
+        let lowest = lowest_of(low);
+        let lows_from = if lowest < self.min_since_open {
+            let at = low.iter().position(|price| *price == lowest).unwrap_or(0);
+            (self.min_since_open, self.max_since_min) = (lowest, close[at]);
+            after(at)
+        } else {
+            0..high.len()
+        };
+        self.max_since_min = self.max_since_min.max(highest_of(&high[lows_from]));
+        let highest = highest_of(high);
+        let highs_from = if highest > self.max_since_open {
+            let at = high.iter().position(|price| *price == highest).unwrap_or(0);
+            (self.max_since_open, self.min_since_max) = (highest, close[at]);
+            after(at)
+        } else {
+            0..high.len()
+        };
+        self.min_since_max = self.min_since_max.min(lowest_of(&low[highs_from]));
     }
+}
+
+/// Lanes of a running extreme, so that the compiler may compare several prices at once.
+const LANES: usize = 4;
+
+fn lowest_of(prices: &[f64]) -> f64 {
+    let mut lowest = [f64::INFINITY; LANES];
+    let (chunks, rest) = prices.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lowest, price) in lowest.iter_mut().zip(chunk) {
+            *lowest = if *price < *lowest { *price } else { *lowest };
+        }
+    }
+    lowest.iter().chain(rest).copied().fold(f64::INFINITY, f64::min)
+}
+
+fn highest_of(prices: &[f64]) -> f64 {
+    let mut highest = [f64::NEG_INFINITY; LANES];
+    let (chunks, rest) = prices.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (highest, price) in highest.iter_mut().zip(chunk) {
+            *highest = if *price > *highest { *price } else { *highest };
+        }
+    }
+    highest.iter().chain(rest).copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
 /// Distances of a trailing order as fractions of the position price.
@@ -91,6 +128,29 @@ impl TrailingDistances {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_candles_at_once_are_the_same_as_one_by_one() {
+        let mut seed = 7_u64;
+        let mut random = |n: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % n
+        };
+        for _ in 0..3000 {
+            let n = random(13) as usize;
+            let low: Vec<f64> = (0..n).map(|_| 90.0 + random(6) as f64).collect();
+            let high: Vec<f64> = low.iter().map(|low| low + random(5) as f64).collect();
+            let close: Vec<f64> = low.iter().map(|low| low + random(3) as f64).collect();
+            let mut one_by_one = TrailingBundle::default();
+            if random(2) == 1 {
+                one_by_one.absorb(94.0, 92.0, 93.0);
+            }
+            let mut at_once = one_by_one;
+            (0..n).for_each(|at| one_by_one.absorb(high[at], low[at], close[at]));
+            at_once.absorb_all(&high, &low, &close);
+            assert_eq!(at_once, one_by_one, "{high:?} {low:?} {close:?}");
+        }
+    }
 
     #[test]
     fn bundle_follows_the_candles() {

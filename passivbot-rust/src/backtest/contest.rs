@@ -89,8 +89,11 @@ pub struct Contest {
 }
 
 impl Contest {
-    /// The tape holds other rows.
-    pub fn turn_page(&mut self) {
+    /// The tape holds other rows; `same_coins`: those that may be ranked are the same.
+    pub fn turn_page(&mut self, same_coins: bool) {
+        if !same_coins {
+            self.idle.clear();
+        }
         self.idle_rows = 0;
         self.lost.fill(0);
     }
@@ -109,10 +112,14 @@ impl Contest {
         true
     }
 
+    /// Rows in which a coin is known to be traded too little.
+    pub fn idle_rows(&self, coin: usize) -> RowSet {
+        if self.idle_rows != 0 && self.idle[coin] && !self.held[coin] { self.idle_rows } else { 0 }
+    }
+
     /// Rows in which a coin is known to have no chance.
     pub fn hopeless_rows(&self, coin: usize) -> RowSet {
-        let idle = self.idle_rows != 0 && self.idle[coin] && !self.held[coin];
-        self.lost[coin] | if idle { self.idle_rows } else { 0 }
+        self.lost[coin] | self.idle_rows(coin)
     }
 
     /// Sorts out for the row which coins are traded enough. False if that was known.
@@ -120,10 +127,18 @@ impl Contest {
         if self.idle_rows >> state.at & 1 == 1 {
             return false;
         }
+        let volume = |coin| state.indicators.volumes(state.tape, coin, S::PSIDE);
+        if !self.idle.is_empty() && self.idle_rows == 0 {
+            // the last stretch's outcome may simply go on
+            let (traded, idle) = self.selector.traded_and_idle();
+            self.idle_rows = ahead(traded, idle, volume);
+            if self.idle_rows >> state.at & 1 == 1 {
+                return true;
+            }
+        }
         let contenders = Contenders::<S> { state, side: PhantomData };
         self.selector.drop_idle(&contenders, rules);
         let (traded, idle) = self.selector.traded_and_idle();
-        let volume = |coin| state.indicators.volumes(state.tape, coin, S::PSIDE);
         self.idle_rows = ahead(traded, idle, volume) | 1 << state.at;
         self.idle.clear();
         self.idle.resize(contenders.len(), true);

@@ -77,6 +77,8 @@ struct SideOutlook {
     had_room: bool,
     /// Open positions at that time.
     seen_open: Vec<usize>,
+    /// Coins that may trade, and limits, are those of the stretch before.
+    same_coins: bool,
     /// Exposure that the side may still add.
     headroom: f64,
     /// Rows in which something of an open position, or of a flat coin, might fill.
@@ -150,11 +152,12 @@ impl Outlook {
         (self.stale, self.new_stretch) = (true, true);
     }
 
-    /// Limits have changed: no level holds any more.
+    /// Coins that may trade, and limits, have changed: no level holds any more.
     pub fn forget(&mut self) {
         self.stale = true;
         for side in [&mut self.sides.long, &mut self.sides.short] {
             side.watches.fill(Watch::NONE);
+            side.same_coins = false;
         }
     }
 
@@ -204,10 +207,10 @@ impl Scene<'_> {
         outlook.stale = false;
         outlook.sizing = self.input.balance;
         outlook.restless = self.has_forced_panic();
-        let new_stretch = outlook.new_stretch;
+        let (new_stretch, contest) = (outlook.new_stretch, outlook.contest);
         outlook.new_stretch = false;
-        outlook.restless |= self.renew_side::<Long>(&mut outlook.sides, new_stretch);
-        outlook.restless |= self.renew_side::<Short>(&mut outlook.sides, new_stretch);
+        outlook.restless |= self.renew_side::<Long>(&mut outlook.sides, new_stretch, contest);
+        outlook.restless |= self.renew_side::<Short>(&mut outlook.sides, new_stretch, contest);
     }
 
     fn has_forced_panic(&self) -> bool {
@@ -216,7 +219,7 @@ impl Scene<'_> {
     }
 
     /// True if the side's enforcer might act.
-    fn renew_side<S: Side>(&self, sides: &mut PerSide<SideOutlook>, new_stretch: bool) -> bool {
+    fn renew_side<S: Side>(&self, sides: &mut PerSide<SideOutlook>, new_stretch: bool, contest: ContestKind) -> bool {
         let (state, input) = (self.state, self.input);
         let (globals, side) = (S::of(&input.globals), S::of_mut(sides));
         side.open_rows = 0;
@@ -225,7 +228,8 @@ impl Scene<'_> {
         }
         if new_stretch {
             side.firsts.fill(None);
-            side.contest.turn_page();
+            side.contest.turn_page(side.same_coins);
+            side.same_coins = true;
         }
         let open = S::of(&state.positions.open);
         if new_stretch {
@@ -267,7 +271,7 @@ impl Scene<'_> {
             let OpenRows { entry, close, unstuck, .. } = side.open[coin];
             side.open_rows |= entry | close | if may_unstick { unstuck } else { 0 };
         }
-        self.renew_flat_rows::<S>(side, new_stretch);
+        self.renew_flat_rows::<S>(side, new_stretch, contest);
         globals.twel_threshold >= 0.0 && reducible && total > globals.total_limit * globals.twel_threshold
     }
 
@@ -380,7 +384,7 @@ impl Scene<'_> {
     }
 
     /// Rows in which flat coins might open, where positions, the tape or a lack of room have changed them.
-    fn renew_flat_rows<S: Side>(&self, side: &mut SideOutlook, new_stretch: bool) {
+    fn renew_flat_rows<S: Side>(&self, side: &mut SideOutlook, new_stretch: bool, contest: ContestKind) {
         if !side.free_slot {
             side.flat_rows = 0;
             side.had_room = false;
@@ -393,6 +397,9 @@ impl Scene<'_> {
         if moved || new_stretch || !has_room || !side.had_room {
             side.had_room = has_room && !new_stretch;
             side.seen_open.clone_from(open);
+            if contest == ContestKind::Ranking {
+                side.contest.drop_idle::<S>(self.state, &side.rules);
+            }
             self.find_first_rows::<S>(side, room);
             side.flat_rows = self.flat_rows::<S>(side);
         }
@@ -404,7 +411,9 @@ impl Scene<'_> {
         for coin in 0..self.state.coins.len() {
             side.ample_room = side.ample_room.max(self.smallest_cost(coin));
             let flat = !S::of(&self.state.positions.held)[coin].is_open();
-            if flat && side.firsts[coin].is_none() && self.has_room(coin, room) {
+            let rows_left = self.state.tape.coins[coin].fillable & rows_from(self.state.at);
+            let hopeless = rows_left & !side.contest.idle_rows(coin) == 0;
+            if flat && !hopeless && side.firsts[coin].is_none() && self.has_room(coin, room) {
                 side.firsts[coin] = Some(self.first_rows::<S>(coin));
             }
         }

@@ -40,9 +40,10 @@ pub fn needs_ranking(coins: &[CoinSpec], ranges: &[ValidRange], globals: &PerSid
     !enough_slots || forced || ranges.iter().any(|range| range.last + 1 < rows)
 }
 
-/// Rows in which a coin becomes tradable or ceases to be, ascending.
+/// Rows in which a coin becomes tradable or ceases to be, or its position might have outlived it, ascending.
 pub fn status_changes(ranges: &[ValidRange]) -> Vec<usize> {
-    let mut rows: Vec<usize> = ranges.iter().flat_map(|range| [range.trade_start, range.last + 1]).collect();
+    let mut rows: Vec<usize> =
+        ranges.iter().flat_map(|range| [range.trade_start, range.last, range.last + 1]).collect();
     rows.sort_unstable();
     rows
 }
