@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod book;
+pub mod concern;
 pub mod contest;
 pub mod dataset;
 pub mod indicators;
@@ -25,9 +26,11 @@ use crate::side::{Long, Short, Side};
 use crate::types::{BotParams, FillLog, PerSide, Position, Pside, Samples, TrailingBundle};
 use account::Account;
 use book::{Books, Positions, Reach, Realised};
+use concern::Scene;
+use contest::ContestKind;
 use dataset::{Candles, ValidRange};
 use indicators::{Indicators, Readers, has_odd_span};
-use outlook::{ContestKind, Outlook, Scene};
+use outlook::Outlook;
 use schedule::{edges, first_planned_row, forced_coins, global_params, needs_ranking, status_changes};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -72,6 +72,18 @@ fn ahead<'t>(first: &[usize], second: &[usize], column: impl Fn(usize) -> Option
     rows_where(|at| least[at] > most[at])
 }
 
+/// How flat coins come to slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContestKind {
+    /// There are as many slots as coins.
+    #[default]
+    None,
+    /// The ranking decides.
+    Ranking,
+    /// The ranking decides, but the minimum-cost filter takes part.
+    Filtered,
+}
+
 /// The contest on one side.
 #[derive(Clone, Debug, Default)]
 pub struct Contest {

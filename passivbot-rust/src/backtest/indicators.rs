@@ -169,6 +169,18 @@ fn larger<const ODD: bool>(a: f64, b: f64) -> f64 {
     -smaller::<ODD>(-a, -b)
 }
 
+/// Log ranges of a coin's stretch, copied where they are known beforehand.
+#[inline]
+fn fill_log_ranges(values: &mut [f64], tape: &CoinTape, known: Option<&[f64]>) {
+    if let Some(known) = known {
+        values.copy_from_slice(known);
+        return;
+    }
+    for (at, value) in values.iter_mut().enumerate() {
+        *value = tape.candle(at).log_range();
+    }
+}
+
 /// Spans that the look-ups of a side find, in the order of the side's parameters; `None` if one is not a number.
 fn found_spans(p: &BotParams, kept: &[f64]) -> Option<[f64; BAND]> {
     let find = |wanted: f64| kept.iter().copied().find(|span| wanted.is_finite() && same_span(*span, wanted));
@@ -396,7 +408,7 @@ impl Indicators {
         let volume = self.needs.long.volume || self.needs.short.volume;
         let log_range = self.needs.long.log_range || self.needs.short.log_range;
         let [volumes, log_ranges] = &mut self.inputs;
-        for (emas, column) in self.coins.iter_mut().zip(&mut tape.coins) {
+        for ((emas, column), coin) in self.coins.iter_mut().zip(&mut tape.coins).zip(coins) {
             if !column.valid {
                 emas.hold(column);
                 continue;
@@ -407,9 +419,7 @@ impl Indicators {
                 }
             }
             if log_range {
-                for at in 0..len {
-                    log_ranges[at] = column.candle(at).log_range();
-                }
+                fill_log_ranges(&mut log_ranges[..len], column, candles.log_ranges(rows.clone(), coin.column));
             }
             if column.ordinary {
                 emas.absorb::<false>(self.needs, [&*volumes, &*log_ranges], column, len);
