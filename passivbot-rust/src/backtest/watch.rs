@@ -14,6 +14,8 @@ use crate::types::{BotParams, ExchangeParams, Position, TrailingBundle};
 
 /// How far the balance may move before the levels are taken anew, as a fraction.
 const BALANCE_RANGE: f64 = 1e-3;
+/// Slack of balances at which something begins, as a fraction.
+const EDGE_SLACK: f64 = 1e-12;
 /// Slack of the entry gate's test.
 pub const GATE_SLACK: f64 = 1e-9;
 /// An order that would take a position to this multiple of its limit is cropped, rounding included.
@@ -40,6 +42,16 @@ pub struct Basis<'a> {
     pub room: f64,
     /// Price of the coin.
     pub market: f64,
+}
+
+impl Basis<'_> {
+    /// Balance below which the position's enforcer might act.
+    fn enforced_below(&self) -> f64 {
+        let target = self.params.effective_limit() * self.params.risk_wel_enforcer_threshold;
+        let Position { size, price } = self.position;
+        let cost = wallet_exposure(self.exchange.c_mult, 1.0, size, price);
+        if target > 0.0 { cost / target * (1.0 + EDGE_SLACK) } else { f64::INFINITY }
+    }
 }
 
 /// When an order may fill.
@@ -89,7 +101,10 @@ impl Watch {
     /// What a position waits for around a balance, or, where the ends of the range differ in kind, at that balance.
     pub fn new<S: Side>(basis: &Basis<'_>, balance: f64) -> Self {
         let margin = balance.abs() * BALANCE_RANGE;
-        Self::between::<S>(basis, (balance - margin, balance + margin))
+        // the enforcer leaves positions right at its threshold: the range must not reach where it would act again
+        let enforced_below = basis.enforced_below();
+        let low = if enforced_below <= balance { enforced_below.max(balance - margin) } else { balance - margin };
+        Self::between::<S>(basis, (low, balance + margin))
             .or_else(|| Self::between::<S>(basis, (balance, balance)))
             .unwrap_or_else(|| Self::for_anything::<S>(basis, balance))
     }
