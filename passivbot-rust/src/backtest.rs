@@ -504,7 +504,7 @@ impl<'a, C: Candles> Engine<'a, C> {
     }
 
     fn measure_exposure(&mut self) {
-        let twe = self.positions.exposure(self.coins, self.account.usd_total);
+        let twe = self.positions.exposure(self.account.usd_total);
         self.twe_net = twe.long + twe.short;
     }
 

@@ -88,18 +88,20 @@ impl Selector {
         self.eligible.split_at(self.traded.len())
     }
 
-    /// Drops the most volatile fraction of the traded coins; the most volatile of the rest come first.
-    fn rank_traded(&mut self, coins: &impl Coins, rules: &Rules) -> &[usize] {
-        let (traded, slots) = (&mut self.traded, rules.slots.max(1));
+    /// Splits the traded coins of the last first step: the most volatile fraction, which is dropped, and the rest, the most
+    /// volatile first.
+    pub fn wild_and_calm(&mut self, coins: &impl Coins, rules: &Rules) -> (&[usize], &[usize]) {
+        let traded = &mut self.traded;
         insertion_sort(traded, descending(|coin| coins.volatility(coin)));
-        let wild = traded.len() - survivors(traded.len(), rules.volatility_drop, slots);
-        &traded[wild..traded.len().min(wild + slots)]
+        let wild = traded.len() - survivors(traded.len(), rules.volatility_drop, rules.slots.max(1));
+        traded.split_at(wild)
     }
 
     /// Ranks the eligible coins, best first, for `rules.slots` slots.
     pub fn rank(&mut self, coins: &impl Coins, rules: &Rules) -> &[usize] {
         self.drop_idle(coins, rules);
-        self.rank_traded(coins, rules)
+        let (_, calm) = self.wild_and_calm(coins, rules);
+        &calm[..calm.len().min(rules.slots.max(1))]
     }
 
     /// Coins that hold a slot before any ranking: open positions always, then forced coins while slots last. Returns the
@@ -130,48 +132,6 @@ impl Selector {
             }
         }
     }
-
-    /// True if `assign` would give one of `free` slots to a coin that does not hold one yet, as `held` tells; the first step
-    /// of the ranking must be up to date. Counts instead of sorting: the rank of a coin is the number of coins ahead of it.
-    ///
-    /// Of a coin that loses, `rivals` are coins whose being ahead of it is enough to make it lose, none if it is not that
-    /// simple.
-    pub fn wins(
-        &self,
-        coins: &impl Coins,
-        rules: &Rules,
-        coin: usize,
-        slots: Slots<'_>,
-        rivals: &mut Vec<usize>,
-    ) -> bool {
-        let (traded, places) = (&self.traded, rules.slots.max(1));
-        let order = descending(|coin| coins.volatility(coin));
-        let ahead_of = |coin: usize| traded.iter().copied().filter(move |other| order(*other, coin).is_lt());
-        let wild = traded.len() - survivors(traded.len(), rules.volatility_drop, places);
-        let rank = ahead_of(coin).count();
-        rivals.clear();
-        if rank >= wild + places || rank < wild {
-            if wild == 0 {
-                rivals.extend(ahead_of(coin).take(places));
-            }
-            return false;
-        }
-        let contenders = ahead_of(coin).filter(|other| !slots.held[*other]);
-        if wild == 0 {
-            rivals.extend(contenders.take(slots.free));
-            return rivals.len() < slots.free;
-        }
-        contenders.filter(|other| ahead_of(*other).count() >= wild).count() < slots.free
-    }
-}
-
-/// Slots before the ranking: coins that hold one, and how many are left.
-#[derive(Clone, Copy, Debug)]
-pub struct Slots<'a> {
-    /// By coin.
-    pub held: &'a [bool],
-    /// Left for the ranking.
-    pub free: usize,
 }
 
 /// What the ranking knows of a coin that stands alone.

@@ -67,6 +67,8 @@ pub struct Positions {
     pub held: PerSide<Vec<Position>>,
     /// Coins with an open position, ascending.
     pub open: PerSide<Vec<usize>>,
+    /// What positions cost, quote currency, by coin.
+    pub costs: PerSide<Vec<f64>>,
 }
 
 impl Positions {
@@ -75,11 +77,13 @@ impl Positions {
         Self {
             held: PerSide::from_fn(|_| vec![Position::default(); n]),
             open: PerSide::from_fn(|_| Vec::with_capacity(n)),
+            costs: PerSide::from_fn(|_| vec![0.0; n]),
         }
     }
 
-    fn set<S: Side>(&mut self, coin: usize, position: Position) {
+    fn set<S: Side>(&mut self, coin: usize, position: Position, c_mult: f64) {
         S::of_mut(&mut self.held)[coin] = position;
+        S::of_mut(&mut self.costs)[coin] = qty_to_cost(position.size, position.price, c_mult);
         let open = S::of_mut(&mut self.open);
         match (open.binary_search(&coin), position.is_open()) {
             (Err(at), true) => open.insert(at, coin),
@@ -88,20 +92,18 @@ impl Positions {
         }
     }
 
-    /// Exposure of one side, positive, coins ascending.
-    fn side_exposure<S: Side>(&self, coins: &[CoinSpec], balance: f64) -> impl Iterator<Item = f64> {
-        let held = S::of(&self.held);
-        S::of(&self.open).iter().map(move |&coin| {
-            let Position { size, price } = held[coin];
-            wallet_exposure(coins[coin].exchange.c_mult, balance, size.abs(), price)
-        })
+    /// Exposures of one side, positive, coins ascending.
+    #[inline]
+    pub fn exposures<S: Side>(&self, balance: f64) -> impl Iterator<Item = f64> {
+        let costs = S::of(&self.costs);
+        S::of(&self.open).iter().map(move |&coin| if balance <= 0.0 { 0.0 } else { costs[coin] / balance })
     }
 
     /// Exposure of both sides; the short one accumulates by subtraction and is negative.
-    pub fn exposure(&self, coins: &[CoinSpec], balance: f64) -> PerSide<f64> {
+    pub fn exposure(&self, balance: f64) -> PerSide<f64> {
         PerSide {
-            long: self.side_exposure::<Long>(coins, balance).fold(0.0, |sum, e| sum + e),
-            short: self.side_exposure::<Short>(coins, balance).fold(0.0, |sum, e| sum - e),
+            long: self.exposures::<Long>(balance).fold(0.0, |sum, e| sum + e),
+            short: self.exposures::<Short>(balance).fold(0.0, |sum, e| sum - e),
         }
     }
 }
@@ -157,11 +159,11 @@ impl Books<'_> {
     fn book_entry<S: Side>(&mut self, coin: usize, order: &Order) {
         let fee = self.fee(coin, order.qty, order.price);
         self.account.book(0.0, fee, self.btc_price);
-        let ExchangeParams { qty_step, .. } = self.coins[coin].exchange;
+        let ExchangeParams { qty_step, c_mult, .. } = self.coins[coin].exchange;
         let Position { size, price } = S::of(&self.positions.held)[coin];
         let (size, price) = new_position(size, price, order.qty, order.price, qty_step);
         let position = Position { size, price };
-        self.positions.set::<S>(coin, position);
+        self.positions.set::<S>(coin, position, c_mult);
         self.record(coin, *order, 0.0, fee, position);
     }
 
@@ -179,7 +181,7 @@ impl Books<'_> {
         self.realised.add(pnl);
         self.account.book(pnl, fee, self.btc_price);
         let left = if size == 0.0 { Position::default() } else { Position { size, ..held } };
-        self.positions.set::<S>(coin, left);
+        self.positions.set::<S>(coin, left, c_mult);
         self.record(coin, order, pnl, fee, Position { size, price: held.price });
     }
 
@@ -196,7 +198,7 @@ impl Books<'_> {
             btc_price: self.btc_price,
             position,
             wallet_exposure: if position.size == 0.0 { 0.0 } else { exposure * position.size.signum() },
-            twe: self.positions.exposure(self.coins, balance),
+            twe: self.positions.exposure(balance),
         };
         record_fill(self.log, self.account, &fill);
     }

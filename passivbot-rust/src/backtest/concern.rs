@@ -7,10 +7,9 @@ use super::tape::{Column, RowSet, rows_from, rows_where};
 use super::view::RowState;
 use super::watch::{Basis, GATE_SLACK, Level, Watch};
 use crate::coin_selection::Rules;
-use crate::num::wallet_exposure;
 use crate::orchestrator::input::PlanInput;
 use crate::side::Side;
-use crate::types::{PerSide, Position, TrailingBundle};
+use crate::types::{PerSide, TrailingBundle};
 
 /// Relative and absolute slack that covers step rounding and its cleanup to ten decimals.
 pub const SLACK: (f64, f64) = (1e-12, 1e-9);
@@ -28,6 +27,32 @@ pub struct OpenRows {
     pub barred: bool,
 }
 
+/// What both sides know of a stretch.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Nothing of the stretch has been looked at yet.
+    pub is_new: bool,
+    /// How flat coins come to slots.
+    pub contest: ContestKind,
+    /// No order of a coin costs less, quote currency; infinite where nothing can fill.
+    pub smallest_costs: Vec<f64>,
+    /// Cost that does for the smallest order of any coin.
+    pub ample_room: f64,
+}
+
+impl Page {
+    /// Looks at a new stretch.
+    fn read(&mut self, state: &RowState<'_>) {
+        self.ample_room = 0.0;
+        for ((smallest, coin), tape) in self.smallest_costs.iter_mut().zip(state.coins).zip(&state.tape.coins) {
+            let ex = &coin.exchange;
+            let cost = ex.min_cost.max(tape.bounds.1 * ex.min_qty * ex.c_mult);
+            self.ample_room = self.ample_room.max(cost);
+            *smallest = if tape.fillable == 0 { f64::INFINITY } else { cost };
+        }
+    }
+}
+
 /// What is known of one side.
 #[derive(Clone, Debug, Default)]
 pub struct SideOutlook {
@@ -35,22 +60,21 @@ pub struct SideOutlook {
     pub watches: Vec<Watch>,
     /// Rows that concern them.
     pub open: Vec<OpenRows>,
-    /// Rows in which the first entry of a coin might fill, if asked for in this stretch.
-    pub firsts: Vec<Option<RowSet>>,
+    /// Exposure limits of positions, by coin.
+    limits: Vec<f64>,
+    /// Rows in which the first entry of a coin might fill, if asked for in this stretch, else none.
+    pub firsts: Vec<RowSet>,
+    asked: Vec<bool>,
     /// The contest of flat coins for slots.
     pub contest: Contest,
     /// Its rules in the stretch.
     pub rules: Rules,
-    /// Coins that may trade in the stretch.
-    pub tradable: usize,
     /// A flat coin might get a slot.
     pub free_slot: bool,
-    /// Cost that does for the smallest order of any coin.
-    pub ample_room: f64,
-    /// The side had as much room when the flat coins were last looked at.
-    pub had_room: bool,
-    /// Open positions at that time.
-    pub seen_open: Vec<usize>,
+    /// Open positions when the flat coins were last looked at in the stretch, if they were, and whether there was ample room.
+    seen_open: Vec<usize>,
+    seen: bool,
+    had_room: bool,
     /// Coins that may trade, and limits, are those of the stretch before.
     pub same_coins: bool,
     /// Exposure that the side may still add.
@@ -59,6 +83,27 @@ pub struct SideOutlook {
     pub open_rows: RowSet,
     /// Rows in which the first entry of a flat coin might fill.
     pub flat_rows: RowSet,
+}
+
+impl SideOutlook {
+    /// Of `n` coins.
+    pub fn new(n: usize) -> Self {
+        Self {
+            watches: vec![Watch::NONE; n],
+            open: vec![OpenRows::default(); n],
+            limits: vec![0.0; n],
+            firsts: vec![0; n],
+            asked: vec![false; n],
+            contest: Contest::new(n),
+            ..Self::default()
+        }
+    }
+}
+
+/// All rows if it is true.
+#[inline]
+fn all_rows_if(holds: bool) -> RowSet {
+    RowSet::from(holds).wrapping_neg()
 }
 
 /// What an outlook looks at: the state after a row, and the planner's input with limits, balance and allowances in place.
@@ -70,71 +115,95 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'_> {
+    /// Looks at a stretch that is new; nothing to do in others.
+    pub fn read_page(&self, page: &mut Page) {
+        if page.is_new {
+            page.read(self.state);
+        }
+    }
+
     /// Takes levels and row sets of a side anew where they no longer hold. True if the side's enforcer might act.
-    pub fn renew_side<S: Side>(
-        &self,
-        sides: &mut PerSide<SideOutlook>,
-        new_stretch: bool,
-        contest: ContestKind,
-    ) -> bool {
+    pub fn renew_side<S: Side>(&self, sides: &mut PerSide<SideOutlook>, page: &Page) -> bool {
         let (state, input) = (self.state, self.input);
         let (globals, side) = (S::of(&input.globals), S::of_mut(sides));
         side.open_rows = 0;
         if !globals.enabled() {
             return false;
         }
-        if new_stretch {
-            side.firsts.fill(None);
-            side.contest.turn_page(side.same_coins);
-            side.same_coins = true;
+        if page.is_new {
+            self.turn_page::<S>(side);
         }
         let open = S::of(&state.positions.open);
-        if new_stretch {
-            side.tradable = state.ranges.iter().filter(|range| range.tradable(state.row)).count();
-        }
-        let forced = state.forced.iter().filter(|coin| is_forced::<S>(state, **coin)).count();
-        side.rules = globals.rules(side.tradable, forced);
         side.free_slot = open.len() < side.rules.slots;
         let (mut total, mut reducible) = (0.0, false);
-        for &coin in open {
-            let Position { size, price } = S::of(&state.positions.held)[coin];
-            let exposure = wallet_exposure(state.coins[coin].exchange.c_mult, input.balance, size, price);
-            let limit = S::of(&input.symbols[coin].sides).params.wallet_exposure_limit;
-            reducible |= limit > 0.0 && exposure > limit;
+        for (coin, exposure) in open.iter().zip(state.positions.exposures::<S>(input.balance)) {
+            let limit = side.limits[*coin];
+            reducible |= (limit > 0.0) & (exposure > limit);
             total += exposure;
         }
         side.headroom = globals.total_limit.max(0.0) - total;
-        let may_unstick = globals.unstuck_allowance > 0.0;
+        let may_unstick = all_rows_if(globals.unstuck_allowance > 0.0);
+        let room = side.headroom * input.balance;
         for &coin in open {
-            let symbol = &input.symbols[coin];
-            let params = &S::of(&symbol.sides).params;
-            let basis = Basis {
-                exchange: &symbol.exchange,
-                params,
-                position: S::of(&state.positions.held)[coin],
-                volatility: state.indicators.volatility(coin, S::PSIDE),
-                room: side.headroom * input.balance,
-                market: state.tape.coins[coin].touch(state.at),
-            };
-            let (watch, rows) = (side.watches[coin], side.open[coin]);
-            let asked = rows.barred || new_stretch;
-            let more_room = asked && basis.room + 2.0 * GATE_SLACK * input.balance > watch.barrier.room;
-            if more_room || !watch.holds(&basis, input.balance) {
-                side.watches[coin] = Watch::new::<S>(&basis, input.balance);
-                self.find_rows::<S>(coin, side);
-            } else if new_stretch {
-                self.find_rows::<S>(coin, side);
-            }
+            self.renew_open::<S>(side, page, coin, room);
             let OpenRows { entry, close, unstuck, .. } = side.open[coin];
-            side.open_rows |= entry | close | if may_unstick { unstuck } else { 0 };
+            side.open_rows |= entry | close | (unstuck & may_unstick);
         }
-        self.renew_flat_rows::<S>(side, new_stretch, contest);
+        self.renew_flat_rows::<S>(side, page);
         globals.twel_threshold >= 0.0 && reducible && total > globals.total_limit * globals.twel_threshold
+    }
+
+    /// Forgets what was known of the rows of another stretch.
+    fn turn_page<S: Side>(&self, side: &mut SideOutlook) {
+        let state = self.state;
+        side.firsts.fill(0);
+        side.asked.fill(false);
+        side.seen = false;
+        side.contest.turn_page(side.same_coins);
+        side.same_coins = true;
+        let tradable = state.ranges.iter().filter(|range| range.tradable(state.row)).count();
+        let forced = state.forced.iter().filter(|coin| is_forced::<S>(state, **coin)).count();
+        side.rules = S::of(&self.input.globals).rules(tradable, forced);
+        for (limit, symbol) in side.limits.iter_mut().zip(&self.input.symbols) {
+            *limit = S::of(&symbol.sides).params.wallet_exposure_limit;
+        }
+    }
+
+    /// Takes levels and rows of an open position anew where they no longer hold.
+    #[inline]
+    fn renew_open<S: Side>(&self, side: &mut SideOutlook, page: &Page, coin: usize, room: f64) {
+        let balance = self.input.balance;
+        let (watch, barred) = (&side.watches[coin], side.open[coin].barred);
+        let more_room = (barred | page.is_new) & (room + 2.0 * GATE_SLACK * balance > watch.barrier.room);
+        let other_hour = || watch.volatility != self.state.indicators.volatility(coin, S::PSIDE);
+        if more_room || !watch.covers(balance) || (page.is_new && other_hour()) {
+            side.watches[coin] = self.watch::<S>(coin, room);
+        } else if !page.is_new {
+            return;
+        }
+        self.find_rows::<S>(coin, side);
+    }
+
+    fn watch<S: Side>(&self, coin: usize, room: f64) -> Watch {
+        let (state, symbol) = (self.state, &self.input.symbols[coin]);
+        let basis = Basis {
+            exchange: &symbol.exchange,
+            params: &S::of(&symbol.sides).params,
+            position: S::of(&state.positions.held)[coin],
+            volatility: state.indicators.volatility(coin, S::PSIDE),
+            room,
+            market: state.tape.coins[coin].touch(state.at),
+        };
+        Watch::new::<S>(&basis, self.input.balance)
     }
 
     /// Rows in which the coin's candle goes to a side of its touch and of `level` in the next row, as entries ask for it.
     fn rows_reaching<S: Side>(&self, coin: usize, level: f64) -> RowSet {
         let tape = &self.state.tape.coins[coin];
+        let (highest, lowest) = tape.bounds;
+        if !S::deeper(if S::SIGN > 0.0 { lowest } else { highest }, level) {
+            return 0;
+        }
         let extreme = toward_entries::<S>(&tape.low, &tape.high);
         let close = &tape.close;
         tape.fillable & rows_where(|at| S::deeper(extreme[at + 1], close[at]) & S::deeper(extreme[at + 1], level))
@@ -241,58 +310,57 @@ impl Scene<'_> {
     }
 
     /// Rows in which flat coins might open, where positions, the tape or a lack of room have changed them.
-    fn renew_flat_rows<S: Side>(&self, side: &mut SideOutlook, new_stretch: bool, contest: ContestKind) {
+    fn renew_flat_rows<S: Side>(&self, side: &mut SideOutlook, page: &Page) {
         if !side.free_slot {
             side.flat_rows = 0;
             side.had_room = false;
             return;
         }
         let open = S::of(&self.state.positions.open);
-        let moved = side.contest.count_slots::<S>(self.state, &side.rules) || side.seen_open != *open;
-        let room = (side.headroom + 2.0 * GATE_SLACK) * self.input.balance;
-        let has_room = room >= side.ample_room;
-        if moved || new_stretch || !has_room || !side.had_room {
-            side.had_room = has_room && !new_stretch;
-            side.seen_open.clone_from(open);
-            if contest == ContestKind::Ranking {
+        let has_room = self.room(side) >= page.ample_room;
+        let moved = !side.seen || side.seen_open != *open;
+        if moved || !has_room || !side.had_room {
+            if moved {
+                side.contest.count_slots::<S>(self.state, &side.rules);
+                side.seen_open.clone_from(open);
+                side.seen = true;
+            }
+            side.had_room = has_room;
+            if page.contest == ContestKind::Ranking {
                 side.contest.drop_idle::<S>(self.state, &side.rules);
             }
-            self.find_first_rows::<S>(side, room);
-            side.flat_rows = self.flat_rows::<S>(side);
+            self.find_first_rows::<S>(side, page);
+            side.flat_rows = self.flat_rows::<S>(side, page);
         }
     }
 
+    /// Cost that the side may still add, as far as the gate's slack tells.
+    fn room(&self, side: &SideOutlook) -> f64 {
+        (side.headroom + 2.0 * GATE_SLACK) * self.input.balance
+    }
+
     /// Rows in which the first entries of flat coins might fill, as far as the side has room for them.
-    fn find_first_rows<S: Side>(&self, side: &mut SideOutlook, room: f64) {
-        side.ample_room = 0.0;
-        for coin in 0..self.state.coins.len() {
-            side.ample_room = side.ample_room.max(self.smallest_cost(coin));
-            let flat = !S::of(&self.state.positions.held)[coin].is_open();
-            let rows_left = self.state.tape.coins[coin].fillable & rows_from(self.state.at);
-            let hopeless = rows_left & !side.contest.idle_rows(coin) == 0;
-            if flat && !hopeless && side.firsts[coin].is_none() && self.has_room(coin, room) {
-                side.firsts[coin] = Some(self.first_rows::<S>(coin));
+    fn find_first_rows<S: Side>(&self, side: &mut SideOutlook, page: &Page) {
+        let (room, held) = (self.room(side), S::of(&self.state.positions.held));
+        let rows_left = rows_from(self.state.at) & !rows_from(self.state.tape.len);
+        for (coin, smallest) in page.smallest_costs.iter().enumerate() {
+            let has_a_chance = rows_left & !side.contest.hopeless_rows(coin) != 0;
+            if has_a_chance & (*smallest <= room) & !held[coin].is_open() & !side.asked[coin] {
+                side.asked[coin] = true;
+                side.firsts[coin] = self.first_rows::<S>(coin);
             }
         }
     }
 
     /// Rows in which a flat coin that may win a slot might open.
-    pub fn flat_rows<S: Side>(&self, side: &SideOutlook) -> RowSet {
-        let room = (side.headroom + 2.0 * GATE_SLACK) * self.input.balance;
-        let held = S::of(&self.state.positions.held);
-        let flat = (0..held.len()).filter(|coin| !held[*coin].is_open() && self.has_room(*coin, room));
-        flat.fold(0, |rows, coin| rows | side.firsts[coin].unwrap_or(0) & !side.contest.hopeless_rows(coin))
-    }
-
-    /// The smallest order of a flat coin fits the side.
-    fn has_room(&self, coin: usize, room: f64) -> bool {
-        self.state.tape.coins[coin].fillable != 0 && self.smallest_cost(coin) <= room
-    }
-
-    /// No order of the coin costs less in the stretch.
-    fn smallest_cost(&self, coin: usize) -> f64 {
-        let ex = &self.state.coins[coin].exchange;
-        ex.min_cost.max(self.state.tape.coins[coin].bounds.1 * ex.min_qty * ex.c_mult)
+    pub fn flat_rows<S: Side>(&self, side: &SideOutlook, page: &Page) -> RowSet {
+        let (room, held) = (self.room(side), S::of(&self.state.positions.held));
+        let mut rows = 0;
+        for (coin, smallest) in page.smallest_costs.iter().enumerate() {
+            let may_open = !held[coin].is_open() & (*smallest <= room);
+            rows |= side.firsts[coin] & !side.contest.hopeless_rows(coin) & all_rows_if(may_open);
+        }
+        rows
     }
 }
 

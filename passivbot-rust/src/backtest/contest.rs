@@ -1,12 +1,12 @@
 //! The contest of flat coins for free slots, row by row of the tape.
 //!
-//! Which coins are traded enough changes slowly: in the rows in which every coin that was kept is strictly ahead of every
-//! coin that was dropped, the first step of the ranking need not be repeated, and the coins that were dropped need not be
-//! looked at.
+//! The ranking changes slowly: in the rows in which every coin that was kept is strictly ahead of every coin that was
+//! dropped, the outcome of a step is the same and need not be found again, and the coins that were dropped need not be
+//! looked at. The first step goes by volume, the second by volatility.
 
 use super::tape::{CAPACITY, Column, RowSet, rows_where};
 use super::view::RowState;
-use crate::coin_selection::{Coins, Rules, Selector, Slots};
+use crate::coin_selection::{Coins, Rules, Selector};
 use crate::orchestrator::input::Mode;
 use crate::side::Side;
 use std::marker::PhantomData;
@@ -92,22 +92,38 @@ pub struct Contest {
     held: Vec<bool>,
     free: usize,
     counting: Vec<bool>,
-    /// Rows of the tape in which the coins dropped for their volume are the same, and those coins.
-    idle_rows: RowSet,
+    /// Coins that the first step dropped, or that may not be ranked, and the rows of the tape in which they are the same.
     idle: Vec<bool>,
-    /// Rows in which a coin is known to lose.
-    lost: Vec<RowSet>,
-    rivals: Vec<usize>,
+    idle_rows: RowSet,
+    /// There has been a first step among the coins of this stretch.
+    ranked: bool,
+    /// Coins that win a slot, and the rows in which they do.
+    wins: Vec<bool>,
+    settled_rows: RowSet,
+    /// Rows in which a coin is known to have no chance.
+    hopeless: Vec<RowSet>,
+    /// Contenders for slots, sorted.
+    winners: Vec<usize>,
+    losers: Vec<usize>,
 }
 
 impl Contest {
+    /// A contest of `n` coins.
+    pub fn new(n: usize) -> Self {
+        Self {
+            held: vec![false; n],
+            idle: vec![true; n],
+            wins: vec![false; n],
+            hopeless: vec![0; n],
+            ..Self::default()
+        }
+    }
+
     /// The tape holds other rows; `same_coins`: those that may be ranked are the same.
     pub fn turn_page(&mut self, same_coins: bool) {
-        if !same_coins {
-            self.idle.clear();
-        }
-        self.idle_rows = 0;
-        self.lost.fill(0);
+        self.ranked &= same_coins;
+        (self.idle_rows, self.settled_rows) = (0, 0);
+        self.hopeless.fill(0);
     }
 
     /// Takes stock of positions and forced coins. False if nothing has changed since the last time.
@@ -119,19 +135,22 @@ impl Contest {
         }
         self.free = free;
         std::mem::swap(&mut self.counting, &mut self.held);
-        self.lost.clear();
-        self.lost.resize(self.held.len(), 0);
+        self.settled_rows = 0;
+        self.find_hopeless();
         true
     }
 
-    /// Rows in which a coin is known to be traded too little.
-    pub fn idle_rows(&self, coin: usize) -> RowSet {
-        if self.idle_rows != 0 && self.idle[coin] && !self.held[coin] { self.idle_rows } else { 0 }
+    /// Rows in which a coin is known to have no chance.
+    #[inline]
+    pub fn hopeless_rows(&self, coin: usize) -> RowSet {
+        self.hopeless[coin]
     }
 
-    /// Rows in which a coin is known to have no chance.
-    pub fn hopeless_rows(&self, coin: usize) -> RowSet {
-        self.lost[coin] | self.idle_rows(coin)
+    fn find_hopeless(&mut self) {
+        for (coin, hopeless) in self.hopeless.iter_mut().enumerate() {
+            let rows = if self.idle[coin] { self.idle_rows } else { self.settled_rows };
+            *hopeless = if self.held[coin] || (!self.idle[coin] && self.wins[coin]) { 0 } else { rows };
+        }
     }
 
     /// Sorts out for the row which coins are traded enough. False if that was known.
@@ -140,23 +159,24 @@ impl Contest {
             return false;
         }
         let volume = |coin| state.indicators.volumes(state.tape, coin, S::PSIDE);
-        if !self.idle.is_empty() && self.idle_rows == 0 {
-            // the last stretch's outcome may simply go on
+        if self.ranked && self.idle_rows == 0 {
+            // the outcome of an earlier stretch may simply go on
             let (traded, idle) = self.selector.traded_and_idle();
             self.idle_rows = ahead(traded, idle, volume);
-            if self.idle_rows >> state.at & 1 == 1 {
-                return true;
+        }
+        if self.idle_rows >> state.at & 1 == 0 {
+            self.ranked = true;
+            let contenders = Contenders::<S> { state, side: PhantomData };
+            self.selector.drop_idle(&contenders, rules);
+            let (traded, idle) = self.selector.traded_and_idle();
+            self.idle_rows = ahead(traded, idle, volume) | 1 << state.at;
+            self.idle.fill(true);
+            for coin in traded {
+                self.idle[*coin] = false;
             }
         }
-        let contenders = Contenders::<S> { state, side: PhantomData };
-        self.selector.drop_idle(&contenders, rules);
-        let (traded, idle) = self.selector.traded_and_idle();
-        self.idle_rows = ahead(traded, idle, volume) | 1 << state.at;
-        self.idle.clear();
-        self.idle.resize(contenders.len(), true);
-        for coin in traded {
-            self.idle[*coin] = false;
-        }
+        self.settled_rows = 0;
+        self.find_hopeless();
         true
     }
 
@@ -165,14 +185,30 @@ impl Contest {
         if self.held[coin] || self.idle[coin] {
             return self.held[coin];
         }
-        let contenders = Contenders::<S> { state, side: PhantomData };
-        let slots = Slots { held: &self.held, free: self.free };
-        let wins = self.selector.wins(&contenders, rules, coin, slots, &mut self.rivals);
-        if !wins {
-            let log_range = |coin| state.indicators.log_ranges(state.tape, coin, S::PSIDE);
-            let for_long = if self.rivals.is_empty() { 0 } else { ahead(&self.rivals, &[coin], log_range) };
-            self.lost[coin] |= (for_long & self.idle_rows) | 1 << state.at;
+        if self.settled_rows >> state.at & 1 == 0 {
+            self.settle::<S>(state, rules);
         }
-        wins
+        self.wins[coin]
+    }
+
+    /// Gives the slots that are left to the most volatile of the coins that have none.
+    ///
+    /// The ranking has as many places as there are slots; those that hold one take no more places than slots.
+    fn settle<S: Side>(&mut self, state: &RowState<'_>, rules: &Rules) {
+        let contenders = Contenders::<S> { state, side: PhantomData };
+        let (wild, calm) = self.selector.wild_and_calm(&contenders, rules);
+        self.winners.clear();
+        self.losers.clear();
+        for &coin in calm.iter().filter(|coin| !self.held[**coin]) {
+            if self.winners.len() < self.free { self.winners.push(coin) } else { self.losers.push(coin) }
+        }
+        let log_range = |coin| state.indicators.log_ranges(state.tape, coin, S::PSIDE);
+        let same = ahead(wild, calm, log_range) & ahead(&self.winners, &self.losers, log_range);
+        self.settled_rows = (same & self.idle_rows) | 1 << state.at;
+        self.wins.fill(false);
+        for coin in &self.winners {
+            self.wins[*coin] = true;
+        }
+        self.find_hopeless();
     }
 }

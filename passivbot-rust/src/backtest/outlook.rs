@@ -30,7 +30,7 @@
 //! that remains is looked at more closely, with the orders themselves. Row sets are renewed after every event that can move
 //! levels: a fill, a new sizing balance, a new limit, a new stretch.
 
-use super::concern::{OpenRows, SLACK, Scene, SideOutlook, toward_entries};
+use super::concern::{Page, SLACK, Scene, SideOutlook, toward_entries};
 use super::contest::ContestKind;
 use super::tape::{RowSet, rows_from};
 use super::watch::{GATE_SLACK, Watch};
@@ -57,13 +57,11 @@ pub struct Outlook {
     pub depth: PerSide<f64>,
     /// The parts cannot be told apart: everything must be planned.
     pub whole: bool,
-    contest: ContestKind,
+    page: Page,
     /// The side's enforcer might act, or a forced panic is on: nothing is skipped.
     restless: bool,
     /// Row sets must be renewed before they are used again.
     stale: bool,
-    /// The tape has moved on since the row sets were made.
-    new_stretch: bool,
     /// Sizing balance the row sets were made with.
     sizing: f64,
 }
@@ -71,18 +69,11 @@ pub struct Outlook {
 impl Outlook {
     /// An outlook on `n` coins that knows nothing yet.
     pub fn new(n: usize, contest: ContestKind) -> Self {
-        let side = SideOutlook {
-            watches: vec![Watch::NONE; n],
-            open: vec![OpenRows::default(); n],
-            firsts: vec![None; n],
-            ..SideOutlook::default()
-        };
         Self {
-            sides: PerSide::from_fn(|_| side.clone()),
+            sides: PerSide::from_fn(|_| SideOutlook::new(n)),
             asks: PerSide::from_fn(|_| vec![Ask::NONE; n]),
-            contest,
+            page: Page { is_new: true, contest, smallest_costs: vec![0.0; n], ample_room: 0.0 },
             stale: true,
-            new_stretch: true,
             ..Self::default()
         }
     }
@@ -96,7 +87,7 @@ impl Outlook {
 
     /// The tape holds other rows.
     pub fn turn_page(&mut self) {
-        (self.stale, self.new_stretch) = (true, true);
+        (self.stale, self.page.is_new) = (true, true);
     }
 
     /// Coins that may trade, and limits, have changed: no level holds any more.
@@ -146,10 +137,11 @@ impl Scene<'_> {
         outlook.stale = false;
         outlook.sizing = self.input.balance;
         outlook.restless = self.has_forced_panic();
-        let (new_stretch, contest) = (outlook.new_stretch, outlook.contest);
-        outlook.new_stretch = false;
-        outlook.restless |= self.renew_side::<Long>(&mut outlook.sides, new_stretch, contest);
-        outlook.restless |= self.renew_side::<Short>(&mut outlook.sides, new_stretch, contest);
+        let Outlook { sides, page, restless, .. } = outlook;
+        self.read_page(page);
+        *restless |= self.renew_side::<Long>(sides, page);
+        *restless |= self.renew_side::<Short>(sides, page);
+        page.is_new = false;
     }
 
     fn has_forced_panic(&self) -> bool {
@@ -205,22 +197,21 @@ impl Scene<'_> {
     /// Marks the coins with entries that might fill or stand before one that might.
     fn mark_entries<S: Side>(&self, outlook: &mut Outlook) -> bool {
         let (mut fills, mut depth) = (false, 0.0_f64);
-        let side = S::of_mut(&mut outlook.sides);
+        let (side, page) = (S::of_mut(&mut outlook.sides), &outlook.page);
         let open = S::of(&self.state.positions.open);
         for &coin in open.iter().filter(|coin| self.here(side.open[**coin].entry)) {
             depth = depth.max(self.reach::<S>(coin));
             fills = fills || self.entry_fills::<S>(coin, side.headroom);
         }
         if self.here(side.flat_rows) {
-            self.drop_idle::<S>(side, outlook.contest);
+            self.drop_idle::<S>(side, page);
             let mut lost = false;
             for coin in 0..self.state.coins.len() {
-                if self.is_open::<S>(coin)
-                    || !self.here(side.firsts[coin].unwrap_or(0) & !side.contest.hopeless_rows(coin))
-                {
+                let concerned = self.here(side.firsts[coin] & !side.contest.hopeless_rows(coin));
+                if !concerned | self.is_open::<S>(coin) {
                     continue;
                 }
-                if self.may_open::<S>(side, outlook.contest, coin) {
+                if self.may_open::<S>(side, page.contest, coin) {
                     depth = depth.max(self.reach::<S>(coin));
                     fills = fills || self.entry_fills::<S>(coin, side.headroom);
                 } else {
@@ -228,12 +219,12 @@ impl Scene<'_> {
                 }
             }
             if lost {
-                side.flat_rows = self.flat_rows::<S>(side);
+                side.flat_rows = self.flat_rows::<S>(side, page);
             }
         }
         if fills {
             *S::of_mut(&mut outlook.depth) = depth;
-            outlook.whole |= outlook.contest == ContestKind::Filtered;
+            outlook.whole |= outlook.page.contest == ContestKind::Filtered;
             self.mark_near_entries::<S>(outlook, depth);
         }
         fills
@@ -241,7 +232,8 @@ impl Scene<'_> {
 
     /// Marks all coins whose next entry might stand no farther from the touch than `depth`.
     fn mark_near_entries<S: Side>(&self, outlook: &mut Outlook, depth: f64) {
-        let (side, asks) = (S::of_mut(&mut outlook.sides), S::of_mut(&mut outlook.asks));
+        let Outlook { sides, asks, page, .. } = outlook;
+        let (side, asks) = (S::of_mut(sides), S::of_mut(asks));
         let stands_near = |coin: usize, price: f64| {
             let touch = self.state.tape.coins[coin].touch(self.state.at);
             S::distance(touch, S::pass_in(touch, price)) <= depth + DEPTH_SLACK
@@ -257,10 +249,11 @@ impl Scene<'_> {
         if !side.free_slot {
             return;
         }
-        self.drop_idle::<S>(side, outlook.contest);
+        self.drop_idle::<S>(side, page);
         for coin in 0..self.state.coins.len() {
-            if !self.is_open::<S>(coin) && stands_near(coin, self.first_price::<S>(coin)) {
-                asks[coin].entries = self.may_open::<S>(side, outlook.contest, coin);
+            let has_a_chance = !self.here(side.contest.hopeless_rows(coin));
+            if has_a_chance & !self.is_open::<S>(coin) && stands_near(coin, self.first_price::<S>(coin)) {
+                asks[coin].entries = self.may_open::<S>(side, page.contest, coin);
             }
         }
     }
@@ -285,9 +278,9 @@ impl Scene<'_> {
     }
 
     /// Brings the first step of the ranking up to the row.
-    fn drop_idle<S: Side>(&self, side: &mut SideOutlook, contest: ContestKind) {
-        if contest == ContestKind::Ranking && side.contest.drop_idle::<S>(self.state, &side.rules) {
-            side.flat_rows = self.flat_rows::<S>(side);
+    fn drop_idle<S: Side>(&self, side: &mut SideOutlook, page: &Page) {
+        if page.contest == ContestKind::Ranking && side.contest.drop_idle::<S>(self.state, &side.rules) {
+            side.flat_rows = self.flat_rows::<S>(side, page);
         }
     }
 

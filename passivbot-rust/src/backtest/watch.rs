@@ -66,7 +66,8 @@ pub struct Level {
 /// What one open position waits for.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
-    volatility: f64,
+    /// Hourly log-range EMA that the levels were computed with.
+    pub volatility: f64,
     balances: (f64, f64),
     /// Re-entries.
     pub entry: Option<Level>,
@@ -92,10 +93,10 @@ impl Watch {
         may_unstick: false,
     };
 
-    /// Still true of the position, as long as it has seen no fill.
+    /// Still true of the position at this balance, as long as it has seen no fill and the hour is the same.
     #[inline]
-    pub fn holds(&self, basis: &Basis<'_>, balance: f64) -> bool {
-        self.volatility == basis.volatility && self.balances.0 <= balance && balance <= self.balances.1
+    pub fn covers(&self, balance: f64) -> bool {
+        self.balances.0 <= balance && balance <= self.balances.1
     }
 
     /// What a position waits for around a balance, or, where the ends of the range differ in kind, at that balance.
