@@ -331,7 +331,8 @@ impl<'a, C: Candles> Engine<'a, C> {
         }
         let bundle = &mut S::of_mut(&mut self.trailing)[coin];
         if tape.ordinary {
-            bundle.absorb_all(&tape.high[rows.clone()], &tape.low[rows.clone()], &tape.close[rows]);
+            let extremes = (rows.len() == self.tape.len).then_some(tape.extremes);
+            bundle.absorb_all(&tape.high[rows.clone()], &tape.low[rows.clone()], &tape.close[rows], extremes);
         } else {
             rows.for_each(|at| bundle.absorb(tape.high[at], tape.low[at], tape.close[at]));
         }

@@ -8,6 +8,7 @@ pub mod coin_selection;
 pub mod entries;
 pub mod errors;
 pub mod limits;
+pub mod logarithm;
 pub mod num;
 pub mod orchestrator;
 pub mod risk;

@@ -31,27 +31,21 @@ impl TrailingBundle {
         }
     }
 
-    /// Absorbs many candles at once, all of whose prices are numbers.
-    pub fn absorb_all(&mut self, high: &[f64], low: &[f64], close: &[f64]) {
-        let after = |at: usize| at + 1..high.len();
-        let lowest = lowest_of(low);
-        let lows_from = if lowest < self.min_since_open {
+    /// Absorbs many candles at once, all of whose prices are numbers. `extremes` are their highest and lowest price, if known.
+    pub fn absorb_all(&mut self, high: &[f64], low: &[f64], close: &[f64], extremes: Option<(f64, f64)>) {
+        let (highest, lowest) = extremes.unwrap_or_else(|| (highest_of(high), lowest_of(low)));
+        if lowest < self.min_since_open {
             let at = low.iter().position(|price| *price == lowest).unwrap_or(0);
-            (self.min_since_open, self.max_since_min) = (lowest, close[at]);
-            after(at)
+            (self.min_since_open, self.max_since_min) = (lowest, close[at].max(highest_of(&high[at + 1..])));
         } else {
-            0..high.len()
-        };
-        self.max_since_min = self.max_since_min.max(highest_of(&high[lows_from]));
-        let highest = highest_of(high);
-        let highs_from = if highest > self.max_since_open {
+            self.max_since_min = self.max_since_min.max(highest);
+        }
+        if highest > self.max_since_open {
             let at = high.iter().position(|price| *price == highest).unwrap_or(0);
-            (self.max_since_open, self.min_since_max) = (highest, close[at]);
-            after(at)
+            (self.max_since_open, self.min_since_max) = (highest, close[at].min(lowest_of(&low[at + 1..])));
         } else {
-            0..high.len()
-        };
-        self.min_since_max = self.min_since_max.min(lowest_of(&low[highs_from]));
+            self.min_since_max = self.min_since_max.min(lowest);
+        }
     }
 }
 
@@ -147,7 +141,8 @@ mod tests {
             }
             let mut at_once = one_by_one;
             (0..n).for_each(|at| one_by_one.absorb(high[at], low[at], close[at]));
-            at_once.absorb_all(&high, &low, &close);
+            let known = (highest_of(&high), lowest_of(&low));
+            at_once.absorb_all(&high, &low, &close, (random(2) == 1).then_some(known));
             assert_eq!(at_once, one_by_one, "{high:?} {low:?} {close:?}");
         }
     }

@@ -36,7 +36,7 @@ NOT_EACH_OTHER = [{"candles", "exchanges"}, {"simulation", "live", "exchange_sim
 HIGHER_MAY_SEE = {"optimization": {"simulation"}, "reporting": {"simulation"}}
 
 CRATE_LAYERS = [
-    {"num", "errors"},
+    {"num", "errors", "logarithm"},
     {"types"},
     {"limits", "side"},
     {"trailing"},

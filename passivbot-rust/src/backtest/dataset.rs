@@ -1,6 +1,7 @@
 //! Candles as the engine reads them, and the rows in which each coin is valid and tradable (`backtest_engine.md` 3.1).
 
 use super::CoinSpec;
+use crate::logarithm::log_ranges;
 use crate::num::EPS;
 use ndarray::ArrayView3;
 use rayon::prelude::*;
@@ -34,12 +35,6 @@ impl Candle {
     pub fn quote_volume(&self) -> f64 {
         let volume = if self.volume.is_finite() { self.volume.max(0.0) } else { 0.0 };
         volume * ((self.high + self.low + self.close) / 3.0)
-    }
-
-    /// Logarithm of high over low.
-    #[inline]
-    pub fn log_range(&self) -> f64 {
-        if self.high > 0.0 && self.low > 0.0 { (self.high / self.low).ln() } else { 0.0 }
     }
 
     /// All three prices are numbers.
@@ -106,6 +101,9 @@ impl Candles for ArrayView3<'_, f64> {
     }
 }
 
+/// Rows whose log ranges are computed together.
+const BLOCK: usize = 64;
+
 /// Log ranges of a whole dataset, computed once for many runs: they depend on nothing but the candles, and taking
 /// logarithms costs more than reading them.
 #[derive(Clone, Debug, Default)]
@@ -121,8 +119,13 @@ impl LogRanges {
         let (rows, columns, _) = cube.dim();
         let mut values = vec![0.0; rows * columns];
         values.par_chunks_mut(rows.max(1)).enumerate().for_each(|(column, values)| {
-            for (row, value) in values.iter_mut().enumerate() {
-                *value = cube.at(row, column).log_range();
+            for (block, values) in values.chunks_mut(BLOCK).enumerate() {
+                let (mut high, mut low) = ([0.0; BLOCK], [0.0; BLOCK]);
+                for at in 0..values.len() {
+                    let candle = cube.at(block * BLOCK + at, column);
+                    (high[at], low[at]) = (candle.high, candle.low);
+                }
+                log_ranges(&high[..values.len()], &low[..values.len()], values);
             }
         });
         Self { values, rows }

@@ -6,6 +6,7 @@
 use super::dataset::{Candle, Candles, ValidRange};
 use super::tape::{CAPACITY, CoinTape, Column, Tape};
 use super::{CoinSpec, HOUR_MS, MINUTE_MS};
+use crate::logarithm::log_ranges;
 use crate::num::{ema_alpha, ema_moves, same_span};
 use crate::types::{BotParams, EmaBands, PerSide, Pside};
 use std::ops::Range;
@@ -172,12 +173,9 @@ fn larger<const ODD: bool>(a: f64, b: f64) -> f64 {
 /// Log ranges of a coin's stretch, copied where they are known beforehand.
 #[inline]
 fn fill_log_ranges(values: &mut [f64], tape: &CoinTape, known: Option<&[f64]>) {
-    if let Some(known) = known {
-        values.copy_from_slice(known);
-        return;
-    }
-    for (at, value) in values.iter_mut().enumerate() {
-        *value = tape.candle(at).log_range();
+    match known {
+        Some(known) => values.copy_from_slice(known),
+        None => log_ranges(&tape.high[..values.len()], &tape.low[..values.len()], values),
     }
 }
 
