@@ -7,6 +7,7 @@ use super::tape::{Column, RowSet, rows_from, rows_where};
 use super::view::RowState;
 use super::watch::{Basis, GATE_SLACK, Level, Watch};
 use crate::coin_selection::Rules;
+use crate::num::quantize;
 use crate::orchestrator::input::PlanInput;
 use crate::side::Side;
 use crate::types::{PerSide, TrailingBundle};
@@ -63,8 +64,11 @@ pub struct SideOutlook {
     /// Exposure limits of positions, by coin.
     limits: Vec<f64>,
     /// Rows in which the first entry of a coin might fill, if asked for in this stretch, else none.
-    pub firsts: Vec<RowSet>,
+    firsts: Vec<RowSet>,
     asked: Vec<bool>,
+    /// Those of them in which it might although the side has no room for it, if asked for.
+    cramped: Vec<RowSet>,
+    asked_cramped: Vec<bool>,
     /// The contest of flat coins for slots.
     pub contest: Contest,
     /// Its rules in the stretch.
@@ -94,6 +98,8 @@ impl SideOutlook {
             limits: vec![0.0; n],
             firsts: vec![0; n],
             asked: vec![false; n],
+            cramped: vec![0; n],
+            asked_cramped: vec![false; n],
             contest: Contest::new(n),
             ..Self::default()
         }
@@ -158,6 +164,8 @@ impl Scene<'_> {
         let state = self.state;
         side.firsts.fill(0);
         side.asked.fill(false);
+        side.cramped.fill(0);
+        side.asked_cramped.fill(false);
         side.seen = false;
         side.contest.turn_page(side.same_coins);
         side.same_coins = true;
@@ -221,7 +229,9 @@ impl Scene<'_> {
             if watch.barrier.stands() && rows.entry != 0 {
                 let close = &self.state.tape.coins[coin].close;
                 let turned = rows_where(|at| watch.barrier.turns_away(S::pass_in(close[at], level.price)));
-                rows.barred = rows.entry & turned != 0;
+                let turned = rows.entry & turned;
+                let turned = turned & !self.rows_off_step(coin, turned);
+                rows.barred = turned != 0;
                 rows.entry &= !turned;
             }
         }
@@ -340,27 +350,52 @@ impl Scene<'_> {
     }
 
     /// Rows in which the first entries of flat coins might fill, as far as the side has room for them.
+    ///
+    /// Where it has none, an entry off the venue's step remains: a ladder rounds its price once more, which can make it
+    /// cheaper than the smallest order.
     fn find_first_rows<S: Side>(&self, side: &mut SideOutlook, page: &Page) {
         let (room, held) = (self.room(side), S::of(&self.state.positions.held));
         let rows_left = rows_from(self.state.at) & !rows_from(self.state.tape.len);
         for (coin, smallest) in page.smallest_costs.iter().enumerate() {
-            let has_a_chance = rows_left & !side.contest.hopeless_rows(coin) != 0;
-            if has_a_chance & (*smallest <= room) & !held[coin].is_open() & !side.asked[coin] {
-                side.asked[coin] = true;
+            let has_a_chance = (rows_left & !side.contest.hopeless_rows(coin) != 0) & smallest.is_finite();
+            let asks = !side.asked[coin] | (!side.asked_cramped[coin] & (*smallest > room));
+            if !(has_a_chance & asks & !held[coin].is_open()) {
+                continue;
+            }
+            if !std::mem::replace(&mut side.asked[coin], true) {
                 side.firsts[coin] = self.first_rows::<S>(coin);
+            }
+            if *smallest > room {
+                side.asked_cramped[coin] = true;
+                side.cramped[coin] = self.rows_off_step(coin, side.firsts[coin]);
             }
         }
     }
 
+    /// Those of the rows in which the last price is not on the venue's step.
+    fn rows_off_step(&self, coin: usize, rows: RowSet) -> RowSet {
+        let (close, step) = (&self.state.tape.coins[coin].close, self.state.coins[coin].exchange.price_step);
+        let (mut left, mut off) = (rows, 0);
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
+            off |= RowSet::from(quantize(close[at], step) != close[at]) << at;
+        }
+        off
+    }
+
     /// Rows in which a flat coin that may win a slot might open.
     pub fn flat_rows<S: Side>(&self, side: &SideOutlook, page: &Page) -> RowSet {
-        let (room, held) = (self.room(side), S::of(&self.state.positions.held));
-        let mut rows = 0;
-        for (coin, smallest) in page.smallest_costs.iter().enumerate() {
-            let may_open = !held[coin].is_open() & (*smallest <= room);
-            rows |= side.firsts[coin] & !side.contest.hopeless_rows(coin) & all_rows_if(may_open);
-        }
-        rows
+        (0..self.state.coins.len()).fold(0, |rows, coin| rows | self.opening_rows::<S>(side, page, coin))
+    }
+
+    /// Rows in which a coin might open, none if it is open already.
+    #[inline]
+    pub fn opening_rows<S: Side>(&self, side: &SideOutlook, page: &Page, coin: usize) -> RowSet {
+        let flat = !S::of(&self.state.positions.held)[coin].is_open();
+        let fits = all_rows_if(page.smallest_costs[coin] <= self.room(side));
+        let firsts = (side.firsts[coin] & fits) | (side.cramped[coin] & !fits);
+        firsts & !side.contest.hopeless_rows(coin) & all_rows_if(flat)
     }
 }
 

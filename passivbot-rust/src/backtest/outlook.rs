@@ -36,7 +36,7 @@ use super::tape::{RowSet, rows_from};
 use super::watch::{GATE_SLACK, Watch};
 use crate::closes::CloseInputs;
 use crate::entries::EntryInputs;
-use crate::num::{new_position, round_step, wallet_exposure};
+use crate::num::{new_position, quantize, round_step, wallet_exposure};
 use crate::orchestrator::Part;
 use crate::orchestrator::input::{Ask, Mode};
 use crate::risk::TINY;
@@ -207,8 +207,7 @@ impl Scene<'_> {
             self.drop_idle::<S>(side, page);
             let mut lost = false;
             for coin in 0..self.state.coins.len() {
-                let concerned = self.here(side.firsts[coin] & !side.contest.hopeless_rows(coin));
-                if !concerned | self.is_open::<S>(coin) {
+                if !self.here(self.opening_rows::<S>(side, page, coin)) {
                     continue;
                 }
                 if self.may_open::<S>(side, page.contest, coin) {
@@ -312,11 +311,11 @@ impl Scene<'_> {
     }
 
     /// The gate might let the entry or a part of it pass: the smallest part fits the side's limit. An entry below the
-    /// venue's minimum passes unexamined where the others fit.
+    /// venue's minimum passes unexamined where the others fit; one off the venue's step may end below it.
     fn fits(&self, coin: usize, position: Position, order: &Order, headroom: f64) -> bool {
         let ex = &self.state.coins[coin].exchange;
         let part = ex.min_entry_qty(order.price);
-        if order.qty.abs() + TINY < part {
+        if order.qty.abs() + TINY < part || quantize(order.price, ex.price_step) != order.price {
             return true;
         }
         let (size, price) = new_position(position.size.abs(), position.price, part, order.price, ex.qty_step);

@@ -65,7 +65,17 @@ pub fn is_dust(entry: &GateEntry, qty: f64) -> bool {
     min_qty > TINY && qty.abs() + TINY < min_qty
 }
 
-/// Exposure of the side if the given entries fill in this order.
+/// What a coin holds after one more entry.
+#[inline]
+fn after(balance: f64, held: &Running, entry: &GateEntry, qty: f64) -> Running {
+    let GateEntry { order, exchange, .. } = entry;
+    let (size, price) = new_position(held.size, held.price, qty, order.price, exchange.qty_step);
+    let exposure =
+        if size <= TINY || !positive(price) { 0.0 } else { wallet_exposure(exchange.c_mult, balance, size, price) };
+    Running { size, price, exposure }
+}
+
+/// Exposure of the side if the given entries fill in this order; `running` is then what the coins hold.
 fn exposure_with(
     balance: f64,
     current: f64,
@@ -78,13 +88,10 @@ fn exposure_with(
     running.extend_from_slice(base);
     let mut total = current;
     for (at, qty) in selection {
-        let GateEntry { idx, order, exchange, .. } = &entries[at];
-        let held = &mut running[*idx];
-        let (size, price) = new_position(held.size, held.price, qty, order.price, exchange.qty_step);
-        let exposure =
-            if size <= TINY || !positive(price) { 0.0 } else { wallet_exposure(exchange.c_mult, balance, size, price) };
-        total += exposure - held.exposure;
-        *held = Running { size, price, exposure };
+        let held = &mut running[entries[at].idx];
+        let filled = after(balance, held, &entries[at], qty);
+        total += filled.exposure - held.exposure;
+        *held = filled;
     }
     total
 }
@@ -175,20 +182,22 @@ pub fn gate_entries<S: Side>(
             break;
         }
     }
-    if exposure_with(balance, current, base, running, entries, rest.iter().copied()) >= limit {
+    let with_rest = exposure_with(balance, current, base, running, entries, rest.iter().copied());
+    if with_rest >= limit {
         entries.clear();
         return;
     }
     if let Some(at) = last_removed {
         let Candidate { at: entry_at, qty: full, .. } = candidates[at];
-        let fits = |qty: f64, running: &mut Vec<Running>| {
-            let trial = rest.iter().copied().chain([(entry_at, qty)]);
-            exposure_with(balance, current, base, running, entries, trial) < limit
+        let held = running[entries[entry_at].idx];
+        let fits = |qty: f64| {
+            let filled = after(balance, &held, &entries[entry_at], qty);
+            with_rest + (filled.exposure - held.exposure) < limit
         };
         let (mut lo, mut hi) = (0.0, full);
         for _ in 0..ROUNDS {
             let mid = f64::midpoint(lo, hi);
-            if fits(mid, running) { lo = mid } else { hi = mid }
+            if fits(mid) { lo = mid } else { hi = mid }
         }
         let entry = &entries[entry_at];
         let qty = round_dn(lo, entry.exchange.qty_step);
