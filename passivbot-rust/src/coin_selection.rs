@@ -119,6 +119,21 @@ impl Selector {
         free
     }
 
+    /// Splits the calm coins without a slot: those to which `assign` would give one of `slots.free`, and those it would not.
+    /// The first step of the ranking must be up to date.
+    ///
+    /// The ranking has as many places as there are slots, and coins that hold a slot take no more places than slots, so
+    /// that the first ones without a slot all have a place.
+    pub fn split(&mut self, coins: &impl Coins, rules: &Rules, slots: Slots<'_>, outcome: &mut Outcome) {
+        outcome.winners.clear();
+        outcome.losers.clear();
+        let (_, calm) = self.wild_and_calm(coins, rules);
+        for &coin in calm.iter().filter(|coin| !slots.held[**coin]) {
+            let wins = outcome.winners.len() < slots.free;
+            if wins { &mut outcome.winners } else { &mut outcome.losers }.push(coin);
+        }
+    }
+
     /// Marks the coins that hold a slot: those that claim one, then the ranking, while slots last.
     pub fn assign(&mut self, coins: &impl Coins, rules: &Rules, active: &mut Vec<bool>) {
         let mut free = Self::claim_slots(coins, rules, active);
@@ -132,6 +147,24 @@ impl Selector {
             }
         }
     }
+}
+
+/// Slots before the ranking.
+#[derive(Clone, Copy, Debug)]
+pub struct Slots<'a> {
+    /// Coins that hold one.
+    pub held: &'a [bool],
+    /// Number left for the ranking.
+    pub free: usize,
+}
+
+/// Coins that the ranking gives a slot, and coins that come too late, the most volatile first.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// With a slot.
+    pub winners: Vec<usize>,
+    /// Without.
+    pub losers: Vec<usize>,
 }
 
 /// What the ranking knows of a coin that stands alone.

@@ -6,7 +6,7 @@
 
 use super::tape::{CAPACITY, Column, RowSet, rows_where};
 use super::view::RowState;
-use crate::coin_selection::{Coins, Rules, Selector};
+use crate::coin_selection::{Coins, Outcome, Rules, Selector, Slots};
 use crate::orchestrator::input::Mode;
 use crate::side::Side;
 use std::marker::PhantomData;
@@ -102,9 +102,7 @@ pub struct Contest {
     settled_rows: RowSet,
     /// Rows in which a coin is known to have no chance.
     hopeless: Vec<RowSet>,
-    /// Contenders for slots, sorted.
-    winners: Vec<usize>,
-    losers: Vec<usize>,
+    outcome: Outcome,
 }
 
 impl Contest {
@@ -191,22 +189,18 @@ impl Contest {
         self.wins[coin]
     }
 
-    /// Gives the slots that are left to the most volatile of the coins that have none.
-    ///
-    /// The ranking has as many places as there are slots; those that hold one take no more places than slots.
+    /// Finds out who gets the slots that are left.
     fn settle<S: Side>(&mut self, state: &RowState<'_>, rules: &Rules) {
         let contenders = Contenders::<S> { state, side: PhantomData };
+        let slots = Slots { held: &self.held, free: self.free };
+        self.selector.split(&contenders, rules, slots, &mut self.outcome);
         let (wild, calm) = self.selector.wild_and_calm(&contenders, rules);
-        self.winners.clear();
-        self.losers.clear();
-        for &coin in calm.iter().filter(|coin| !self.held[**coin]) {
-            if self.winners.len() < self.free { self.winners.push(coin) } else { self.losers.push(coin) }
-        }
+        let Outcome { winners, losers } = &self.outcome;
         let log_range = |coin| state.indicators.log_ranges(state.tape, coin, S::PSIDE);
-        let same = ahead(wild, calm, log_range) & ahead(&self.winners, &self.losers, log_range);
+        let same = ahead(wild, calm, log_range) & ahead(winners, losers, log_range);
         self.settled_rows = (same & self.idle_rows) | 1 << state.at;
         self.wins.fill(false);
-        for coin in &self.winners {
+        for coin in winners {
             self.wins[*coin] = true;
         }
         self.find_hopeless();
