@@ -113,29 +113,45 @@ impl CoinTape {
     }
 }
 
-/// Highest high, lowest low, and whether every close is between its high and low and all prices are ordinary.
-///
-/// Several candles at once in lanes, so that the compiler may compare them together.
-fn survey(high: &[f64], low: &[f64], close: &[f64]) -> (f64, f64, bool) {
-    const LANES: usize = 4;
-    let (mut highest, mut lowest, mut faults) = ([f64::NEG_INFINITY; LANES], [f64::INFINITY; LANES], [0_u64; LANES]);
-    let mut add = |lane: usize, high: f64, low: f64, close: f64| {
+/// Prices at a time, so that the compiler may compare them together.
+const LANES: usize = 4;
+
+/// What a part of every fourth candle, one lane each, has been like so far.
+struct Survey {
+    highest: [f64; LANES],
+    lowest: [f64; LANES],
+    /// Other than 0 where a close was outside of its high and low, or a price was no number.
+    faults: [f64; LANES],
+}
+
+impl Survey {
+    #[inline]
+    fn add(&mut self, lane: usize, high: f64, low: f64, close: f64) {
+        let Self { highest, lowest, faults } = self;
         highest[lane] = if high > highest[lane] { high } else { highest[lane] };
         lowest[lane] = if low < lowest[lane] { low } else { lowest[lane] };
-        let fine = (low > EPS) & (low <= close) & (close <= high) & (high < f64::INFINITY);
-        faults[lane] |= u64::from(!fine);
-    };
-    let whole = high.len() / LANES * LANES;
-    for at in (0..whole).step_by(LANES) {
+        let inside = (low <= close) & (close <= high);
+        faults[lane] = if inside { faults[lane] } else { 1.0 };
+    }
+}
+
+/// Highest high, lowest low, and whether every close is between its high and low and all prices are ordinary.
+fn survey(high: &[f64], low: &[f64], close: &[f64]) -> (f64, f64, bool) {
+    let mut seen = Survey { highest: [f64::NEG_INFINITY; LANES], lowest: [f64::INFINITY; LANES], faults: [0.0; LANES] };
+    let (highs, last_highs) = high.as_chunks::<LANES>();
+    let (lows, last_lows) = low.as_chunks::<LANES>();
+    let (closes, last_closes) = close.as_chunks::<LANES>();
+    for ((high, low), close) in highs.iter().zip(lows).zip(closes) {
         for lane in 0..LANES {
-            add(lane, high[at + lane], low[at + lane], close[at + lane]);
+            seen.add(lane, high[lane], low[lane], close[lane]);
         }
     }
-    for at in whole..high.len() {
-        add(0, high[at], low[at], close[at]);
+    for ((high, low), close) in last_highs.iter().zip(last_lows).zip(last_closes) {
+        seen.add(0, *high, *low, *close);
     }
-    let highest = highest.into_iter().fold(f64::NEG_INFINITY, f64::max);
-    (highest, lowest.into_iter().fold(f64::INFINITY, f64::min), faults == [0; LANES])
+    let highest = seen.highest.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    let lowest = seen.lowest.into_iter().fold(f64::INFINITY, f64::min);
+    (highest, lowest, seen.faults == [0.0; LANES] && lowest > EPS && highest < f64::INFINITY)
 }
 
 /// A stretch of rows.
