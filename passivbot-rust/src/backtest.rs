@@ -246,8 +246,8 @@ impl<'a, C: Candles> Engine<'a, C> {
             }
         }
         self.sample_to(rows.end);
-        self.trail_to_end::<Long>(rows.end);
-        self.trail_to_end::<Short>(rows.end);
+        self.trail_all::<Long>(rows.end);
+        self.trail_all::<Short>(rows.end);
         Ok(())
     }
 
@@ -338,8 +338,8 @@ impl<'a, C: Candles> Engine<'a, C> {
         }
     }
 
-    /// Moves the trailing extremes of all open positions to the end of the tape.
-    fn trail_to_end<S: Side>(&mut self, end: usize) {
+    /// Moves the trailing extremes of all open positions up to a row, without that row.
+    fn trail_all<S: Side>(&mut self, end: usize) {
         for i in 0..S::of(&self.positions.open).len() {
             let coin = S::of(&self.positions.open)[i];
             if S::of(&self.trails)[coin] {
@@ -348,11 +348,22 @@ impl<'a, C: Candles> Engine<'a, C> {
         }
     }
 
-    /// Moves the trailing extremes of open positions that somebody asks for up to a row, that row included.
-    fn trail_some<S: Side>(&mut self, row: usize, asked_for: impl Fn(&Outlook, usize) -> bool) {
+    /// Moves the trailing extremes of open positions up to a row, that row included, where orders may depend on them.
+    fn trail_open<S: Side>(&mut self, row: usize) {
         for i in 0..S::of(&self.positions.open).len() {
             let coin = S::of(&self.positions.open)[i];
-            if S::of(&self.trails)[coin] && asked_for(&self.outlook, coin) {
+            if S::of(&self.trails)[coin] && self.outlook.trails::<S>(coin) {
+                self.trail::<S>(coin, row + 1);
+            }
+        }
+    }
+
+    /// The same of what is marked for planning.
+    fn trail_part<S: Side>(&mut self, row: usize) {
+        for i in 0..self.outlook.part.coins.len() {
+            let coin = self.outlook.part.coins[i];
+            let asked = S::of(&self.outlook.asks)[coin].anything() && S::of(&self.positions.held)[coin].is_open();
+            if asked && S::of(&self.trails)[coin] && self.outlook.trails::<S>(coin) {
                 self.trail::<S>(coin, row + 1);
             }
         }
@@ -420,8 +431,8 @@ impl<'a, C: Candles> Engine<'a, C> {
     }
 
     fn plan_whole(&mut self, row: usize) -> Result<(), CoreError> {
-        self.trail_some::<Long>(row, |_, _| true);
-        self.trail_some::<Short>(row, |_, _| true);
+        self.trail_all::<Long>(row + 1);
+        self.trail_all::<Short>(row + 1);
         let state = state_after!(self, row);
         for (coin, symbol) in self.input.symbols.iter_mut().enumerate() {
             state.refill(coin, symbol, self.run.filter_by_min_effective_cost);
@@ -443,8 +454,8 @@ impl<'a, C: Candles> Engine<'a, C> {
 
     /// Plans what the outlook has marked.
     fn plan_part(&mut self, row: usize) -> Result<(), CoreError> {
-        self.trail_some::<Long>(row, |outlook, coin| outlook.asks.long[coin].anything());
-        self.trail_some::<Short>(row, |outlook, coin| outlook.asks.short[coin].anything());
+        self.trail_part::<Long>(row);
+        self.trail_part::<Short>(row);
         let state = state_after!(self, row);
         let filter = self.run.filter_by_min_effective_cost;
         let part = &self.outlook.part;
@@ -479,8 +490,12 @@ impl<'a, C: Candles> Engine<'a, C> {
         if !self.outlook.concerned(at) {
             return false;
         }
-        self.trail_some::<Long>(row, |o, coin| o.concerns::<Long>(coin, at));
-        self.trail_some::<Short>(row, |o, coin| o.concerns::<Short>(coin, at));
+        if self.outlook.asks_for_extremes::<Long>(at) {
+            self.trail_open::<Long>(row);
+        }
+        if self.outlook.asks_for_extremes::<Short>(at) {
+            self.trail_open::<Short>(row);
+        }
         let state = state_after!(self, row);
         Scene { state: &state, input: &self.input }.may_fill(&mut self.outlook)
     }

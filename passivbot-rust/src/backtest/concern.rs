@@ -85,6 +85,8 @@ pub struct SideOutlook {
     pub headroom: f64,
     /// Rows in which something of an open position might fill.
     pub open_rows: RowSet,
+    /// Those in which that may depend on trailing extremes.
+    pub trail_rows: RowSet,
     /// Rows in which the first entry of a flat coin might fill.
     pub flat_rows: RowSet,
 }
@@ -132,7 +134,7 @@ impl Scene<'_> {
     pub fn renew_side<S: Side>(&self, sides: &mut PerSide<SideOutlook>, page: &Page) -> bool {
         let (state, input) = (self.state, self.input);
         let (globals, side) = (S::of(&input.globals), S::of_mut(sides));
-        side.open_rows = 0;
+        (side.open_rows, side.trail_rows) = (0, 0);
         if !globals.enabled() {
             return false;
         }
@@ -154,6 +156,7 @@ impl Scene<'_> {
             self.renew_open::<S>(side, page, coin, room);
             let OpenRows { entry, close, unstuck, .. } = side.open[coin];
             side.open_rows |= entry | close | (unstuck & may_unstick);
+            side.trail_rows |= (entry | close) & all_rows_if(side.watches[coin].trails);
         }
         self.renew_flat_rows::<S>(side, page);
         globals.twel_threshold >= 0.0 && reducible && total > globals.total_limit * globals.twel_threshold

@@ -124,10 +124,16 @@ impl Outlook {
         self.sides.iter().fold(0, |rows, side| rows | side.open_rows | side.flat_rows)
     }
 
-    /// The next orders of the position will be looked at for the row.
-    pub fn concerns<S: Side>(&self, coin: usize, at: usize) -> bool {
-        let rows = &S::of(&self.sides).open[coin];
-        (rows.entry | rows.close) >> at & 1 == 1
+    /// Next orders that may depend on trailing extremes will be looked at for the row.
+    #[inline]
+    pub fn asks_for_extremes<S: Side>(&self, at: usize) -> bool {
+        S::of(&self.sides).trail_rows >> at & 1 == 1
+    }
+
+    /// The next orders of the position may depend on its trailing extremes.
+    #[inline]
+    pub fn trails<S: Side>(&self, coin: usize) -> bool {
+        S::of(&self.sides).watches[coin].trails
     }
 }
 

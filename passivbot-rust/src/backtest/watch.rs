@@ -79,6 +79,8 @@ pub struct Watch {
     pub close: Option<Level>,
     /// The position counts as stuck as far as exposure goes.
     pub may_unstick: bool,
+    /// Its next orders may depend on its trailing extremes.
+    pub trails: bool,
 }
 
 impl Watch {
@@ -91,6 +93,7 @@ impl Watch {
         barrier: Barrier::NONE,
         close: None,
         may_unstick: false,
+        trails: true,
     };
 
     /// Still true of the position at this balance, as long as it has seen no fill and the hour is the same.
@@ -149,6 +152,7 @@ impl Watch {
             partial_below: low.partial_below.max(high.partial_below),
             barrier,
             close,
+            trails: low.trails() || high.trails(),
             may_unstick: limit <= 0.0 || low.exposure.max(high.exposure) / limit > params.unstuck_threshold,
         })
     }
@@ -174,6 +178,11 @@ impl Ends {
             partial_below: entries.partial_below::<S>(position),
             exit: closes.exit::<S>(position),
         }
+    }
+
+    fn trails(&self) -> bool {
+        self.reentry.is_some_and(|entry| entry.trailing.is_some())
+            || self.exit.is_some_and(|exit| exit.trailing.is_some())
     }
 }
 
