@@ -283,7 +283,6 @@ impl<'a, C: Candles> Engine<'a, C> {
             self.sample_to(row);
             self.match_side::<Long>(row);
             self.match_side::<Short>(row);
-            self.measure_exposure();
         }
     }
 
@@ -300,6 +299,7 @@ impl<'a, C: Candles> Engine<'a, C> {
             log: &mut self.log,
             row,
             btc_price: self.btc_usd[row],
+            twe_net: self.twe_net,
         };
         for &coin in &self.planner.coins {
             let orders = S::of(&self.planner.orders[coin]);
@@ -319,6 +319,7 @@ impl<'a, C: Candles> Engine<'a, C> {
                 S::of_mut(&mut self.trailed_to)[coin] = row + 1;
             }
         }
+        self.twe_net = books.twe_net;
     }
 
     /// Moves the trailing extremes of an open position up to a row.

@@ -231,12 +231,17 @@ impl CloseInputs<'_> {
 
     /// Appends the ladder: every close until the position is gone, sorted away from the market (9.6).
     pub fn ladder<S: Side>(&self, position: Position, orders: &mut Vec<Order>) {
+        self.ladder_from::<S>(self.next::<S>(position), position, orders);
+    }
+
+    /// Appends the ladder that begins with the next close.
+    pub fn ladder_from<S: Side>(&self, next: Order, position: Position, orders: &mut Vec<Order>) {
         let first = orders.len();
         let step = self.exchange.qty_step;
         let trailing = OrderType::new(OrderKind::CloseTrailing, S::PSIDE);
-        let mut held = position;
+        let (mut next, mut held) = (Some(next), position);
         for _ in 0..LADDER_ROUNDS {
-            let mut o = self.next::<S>(held);
+            let mut o = next.take().unwrap_or_else(|| self.next::<S>(held));
             o.price = quantize(o.price, self.exchange.price_step);
             o.qty = quantize(o.qty, step);
             if o.qty == 0.0 {

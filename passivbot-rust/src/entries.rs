@@ -331,23 +331,26 @@ impl EntryInputs<'_> {
 
     /// Appends the ladder: every entry that follows if the ones before it fill (8.10).
     pub fn ladder<S: Side>(&self, position: Position, touch_in: f64, orders: &mut Vec<Order>) {
-        self.ladder_while::<S>(position, touch_in, |_| true, orders);
+        let first = self.next::<S>(position, touch_in);
+        self.ladder_while::<S>(first, position, touch_in, |_| true, orders);
     }
 
-    /// Appends the ladder up to and including the first order for which `go_on` is false.
+    /// Appends the ladder that begins with the next entry, up to and including the first order for which `go_on` is false.
     pub fn ladder_while<S: Side>(
         &self,
+        first: Order,
         position: Position,
         touch_in: f64,
         go_on: impl Fn(&Order) -> bool,
         orders: &mut Vec<Order>,
     ) {
+        let mut first = Some(first);
         let (mut held, mut touch) = (position, touch_in);
         let trailing = [OrderKind::EntryTrailingNormal, OrderKind::EntryTrailingCropped]
             .map(|kind| OrderType::new(kind, S::PSIDE));
         let mut previous_price = None;
         for _ in 0..LADDER_ROUNDS {
-            let mut o = self.next::<S>(held, touch);
+            let mut o = first.take().unwrap_or_else(|| self.next::<S>(held, touch));
             o.price = quantize(o.price, self.exchange.price_step);
             o.qty = quantize(o.qty, self.exchange.qty_step);
             if o.qty == 0.0 {

@@ -125,6 +125,8 @@ pub struct Books<'a> {
     pub row: usize,
     /// BTC price of the row.
     pub btc_price: f64,
+    /// Net exposure after the last fill.
+    pub twe_net: f64,
 }
 
 impl Books<'_> {
@@ -189,6 +191,8 @@ impl Books<'_> {
         let balance = self.account.usd_total;
         let c_mult = self.coins[coin].exchange.c_mult;
         let exposure = wallet_exposure(c_mult, balance, position.size.abs(), position.price);
+        let twe = self.positions.exposure(balance);
+        self.twe_net = twe.long + twe.short;
         let fill = Fill {
             row: self.row,
             coin,
@@ -198,7 +202,7 @@ impl Books<'_> {
             btc_price: self.btc_price,
             position,
             wallet_exposure: if position.size == 0.0 { 0.0 } else { exposure * position.size.signum() },
-            twe: self.positions.exposure(balance),
+            twe,
         };
         record_fill(self.log, self.account, &fill);
     }

@@ -42,21 +42,18 @@ fn expand(
     expansion: &Expansion,
     hinted: impl Fn(&Expansion) -> bool,
     orders: &mut Vec<Order>,
-    next: impl FnOnce() -> Order,
-    ladder: impl FnOnce(&mut Vec<Order>),
+    next: Order,
+    ladder: impl FnOnce(Order, &mut Vec<Order>),
 ) {
-    match expansion {
-        Expansion::Full => ladder(orders),
-        Expansion::Hints { .. } if hinted(expansion) => ladder(orders),
-        Expansion::Hints { .. } => orders.push(next()),
-        Expansion::NextCandle { low, high, tradable, .. } => {
-            let order = next();
-            if *tradable && would_fill(&order, *low, *high) {
-                ladder(orders);
-            } else {
-                orders.push(order);
-            }
-        }
+    let expands = match expansion {
+        Expansion::Full => true,
+        Expansion::Hints { .. } => hinted(expansion),
+        Expansion::NextCandle { low, high, tradable, .. } => *tradable && would_fill(&next, *low, *high),
+    };
+    if expands {
+        ladder(next, orders);
+    } else {
+        orders.push(next);
     }
     orders.retain(|o| o.qty != 0.0 && o.qty.is_finite() && o.price.is_finite());
 }
@@ -110,12 +107,12 @@ pub fn side_orders<S: Side>(input: &PlanInput, idx: usize, blocked: bool, ws: &m
             &symbol.expansion,
             |e| matches!(e, Expansion::Hints { entries, .. } if *S::of(entries)),
             &mut orders.entries,
-            || entries.next::<S>(side.position, touch),
-            |list| {
+            entries.next::<S>(side.position, touch),
+            |first, list| {
                 let depth = S::of(&input.globals).ladder_depth;
                 let may_cut = is_on_step(side.position.size, symbol.exchange.qty_step);
                 let go_on = |order: &Order| !may_cut || S::distance(touch, order.price) <= depth;
-                entries.ladder_while::<S>(side.position, touch, go_on, list);
+                entries.ladder_while::<S>(first, side.position, touch, go_on, list);
             },
         );
     }
@@ -131,8 +128,8 @@ pub fn side_orders<S: Side>(input: &PlanInput, idx: usize, blocked: bool, ws: &m
             &symbol.expansion,
             |e| matches!(e, Expansion::Hints { closes, .. } if *S::of(closes)),
             &mut orders.closes,
-            || closes.next::<S>(side.position),
-            |list| closes.ladder::<S>(side.position, list),
+            closes.next::<S>(side.position),
+            |first, list| closes.ladder_from::<S>(first, side.position, list),
         );
     }
     Ok(())
