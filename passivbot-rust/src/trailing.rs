@@ -5,11 +5,15 @@ use crate::types::TrailingBundle;
 
 impl Default for TrailingBundle {
     fn default() -> Self {
-        Self { min_since_open: f64::MAX, max_since_min: 0.0, max_since_open: 0.0, min_since_max: f64::MAX }
+        Self::NONE
     }
 }
 
 impl TrailingBundle {
+    /// Before the first candle.
+    pub const NONE: Self =
+        Self { min_since_open: f64::MAX, max_since_min: 0.0, max_since_open: 0.0, min_since_max: f64::MAX };
+
     /// Absorbs one candle; a candle with a non-finite price is skipped. A new extreme seeds its counter-extreme with
     /// the close of the candle that made it.
     #[inline]

@@ -156,7 +156,7 @@ impl Scene<'_> {
             self.renew_open::<S>(side, page, coin, room);
             let OpenRows { entry, close, unstuck, .. } = side.open[coin];
             side.open_rows |= entry | close | (unstuck & may_unstick);
-            side.trail_rows |= (entry | close) & all_rows_if(side.watches[coin].trails);
+            side.trail_rows |= (entry | close) & all_rows_if(side.watches[coin].trails());
         }
         self.renew_flat_rows::<S>(side, page);
         globals.twel_threshold >= 0.0 && reducible && total > globals.total_limit * globals.twel_threshold
@@ -186,26 +186,30 @@ impl Scene<'_> {
         let balance = self.input.balance;
         let (watch, barred) = (&side.watches[coin], side.open[coin].barred);
         let more_room = (barred | page.is_new) & (room + 2.0 * GATE_SLACK * balance > watch.barrier.room);
-        let other_hour = || watch.volatility != self.state.indicators.volatility(coin, S::PSIDE);
-        if more_room || !watch.covers(balance) || (page.is_new && other_hour()) {
-            side.watches[coin] = self.watch::<S>(coin, room);
+        let volatility = self.state.indicators.volatility(coin, S::PSIDE);
+        if more_room || !watch.covers(balance) {
+            side.watches[coin] = Watch::new::<S>(&self.basis::<S>(coin, room), balance);
         } else if !page.is_new {
             return;
+        } else if watch.volatility != volatility {
+            let basis = self.basis::<S>(coin, room);
+            if !side.watches[coin].watch_entries::<S>(&basis) {
+                side.watches[coin] = Watch::new::<S>(&basis, balance);
+            }
         }
         self.find_rows::<S>(coin, side);
     }
 
-    fn watch<S: Side>(&self, coin: usize, room: f64) -> Watch {
+    fn basis<S: Side>(&self, coin: usize, room: f64) -> Basis<'_> {
         let (state, symbol) = (self.state, &self.input.symbols[coin]);
-        let basis = Basis {
+        Basis {
             exchange: &symbol.exchange,
             params: &S::of(&symbol.sides).params,
             position: S::of(&state.positions.held)[coin],
             volatility: state.indicators.volatility(coin, S::PSIDE),
             room,
             market: state.tape.coins[coin].touch(state.at),
-        };
-        Watch::new::<S>(&basis, self.input.balance)
+        }
     }
 
     /// Rows in which the coin's candle goes to a side of its touch and of `level` in the next row, as entries ask for it.

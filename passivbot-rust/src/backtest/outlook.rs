@@ -133,7 +133,7 @@ impl Outlook {
     /// The next orders of the position may depend on its trailing extremes.
     #[inline]
     pub fn trails<S: Side>(&self, coin: usize) -> bool {
-        S::of(&self.sides).watches[coin].trails
+        S::of(&self.sides).watches[coin].trails()
     }
 }
 

@@ -27,6 +27,9 @@ const FAR_TOO_LITTLE: f64 = 0.8;
 /// A re-entry is no smaller than a first order, which is at most this multiple of the position (8.3).
 const FIRST_OVER_SIZE: f64 = 1.25;
 
+/// Levels do not depend on trailing extremes.
+const NOT_TRAILED: TrailingBundle = TrailingBundle::NONE;
+
 /// What the levels of a position are computed from, the balance apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Basis<'a> {
@@ -45,6 +48,18 @@ pub struct Basis<'a> {
 }
 
 impl Basis<'_> {
+    fn entries(&self, balance: f64) -> EntryInputs<'_> {
+        let Self { exchange, params, position, volatility, .. } = *self;
+        let trailing = &NOT_TRAILED;
+        EntryInputs { exchange, params, trailing, balance, band_in: position.price, volatility }
+    }
+
+    fn exit<S: Side>(&self, balance: f64) -> Option<Exit> {
+        let Self { exchange, params, position, .. } = *self;
+        let trailing = &NOT_TRAILED;
+        CloseInputs { exchange, params, trailing, balance, touch_out: position.price }.exit::<S>(position)
+    }
+
     /// Balance below which the position's enforcer might act.
     fn enforced_below(&self) -> f64 {
         let target = self.params.effective_limit() * self.params.risk_wel_enforcer_threshold;
@@ -79,8 +94,9 @@ pub struct Watch {
     pub close: Option<Level>,
     /// The position counts as stuck as far as exposure goes.
     pub may_unstick: bool,
-    /// Its next orders may depend on its trailing extremes.
-    pub trails: bool,
+    /// The next entry or close may depend on the trailing extremes.
+    trailing_entry: bool,
+    trailing_close: bool,
 }
 
 impl Watch {
@@ -93,7 +109,8 @@ impl Watch {
         barrier: Barrier::NONE,
         close: None,
         may_unstick: false,
-        trails: true,
+        trailing_entry: true,
+        trailing_close: true,
     };
 
     /// Still true of the position at this balance, as long as it has seen no fill and the hour is the same.
@@ -128,61 +145,51 @@ impl Watch {
     }
 
     fn between<S: Side>(basis: &Basis<'_>, balances: (f64, f64)) -> Option<Self> {
-        let (low, high) = (Ends::new::<S>(basis, balances.0), Ends::new::<S>(basis, balances.1));
-        let Basis { volatility, params, .. } = *basis;
-        let entry = match (low.reentry, high.reentry) {
-            (Some(a), Some(b)) => Some(common_entry::<S>(basis, &a, &b)?),
-            (None, None) => None,
-            _ => return None,
-        };
-        let close = match (low.exit, high.exit) {
-            (Some(a), Some(b)) => Some(common_close::<S>(&a, &b)?),
-            (None, None) => None,
-            _ => return None,
-        };
-        let barrier = match (&low.reentry, &high.reentry) {
-            (Some(a), Some(b)) => Barrier::new(basis, balances.0, a).and(Barrier::new(basis, balances.1, b)),
-            _ => Barrier::NONE,
-        };
+        let Basis { params, position, exchange, .. } = *basis;
+        let exposure = |balance| wallet_exposure(exchange.c_mult, balance, position.size, position.price);
         let limit = params.allowed_limit();
-        Some(Self {
-            volatility,
+        let mut watch = Self {
             balances,
-            entry,
-            partial_below: low.partial_below.max(high.partial_below),
-            barrier,
-            close,
-            trails: low.trails() || high.trails(),
-            may_unstick: limit <= 0.0 || low.exposure.max(high.exposure) / limit > params.unstuck_threshold,
-        })
-    }
-}
-
-/// A position at one end of the range of balances.
-struct Ends {
-    exposure: f64,
-    reentry: Option<Reentry>,
-    partial_below: f64,
-    exit: Option<Exit>,
-}
-
-impl Ends {
-    fn new<S: Side>(basis: &Basis<'_>, balance: f64) -> Self {
-        let Basis { exchange, params, position, volatility, .. } = *basis;
-        let trailing = &TrailingBundle::default();
-        let entries = EntryInputs { exchange, params, trailing, balance, band_in: position.price, volatility };
-        let closes = CloseInputs { exchange, params, trailing, balance, touch_out: position.price };
-        Self {
-            exposure: wallet_exposure(exchange.c_mult, balance, position.size, position.price),
-            reentry: entries.reentry::<S>(position),
-            partial_below: entries.partial_below::<S>(position),
-            exit: closes.exit::<S>(position),
-        }
+            may_unstick: limit <= 0.0
+                || exposure(balances.0).max(exposure(balances.1)) / limit > params.unstuck_threshold,
+            ..Self::NONE
+        };
+        (watch.watch_closes::<S>(basis) && watch.watch_entries::<S>(basis)).then_some(watch)
     }
 
-    fn trails(&self) -> bool {
-        self.reentry.is_some_and(|entry| entry.trailing.is_some())
-            || self.exit.is_some_and(|exit| exit.trailing.is_some())
+    /// Takes the closes anew. False if the ends of the range differ in kind.
+    fn watch_closes<S: Side>(&mut self, basis: &Basis<'_>) -> bool {
+        let (low, high) = (basis.exit::<S>(self.balances.0), basis.exit::<S>(self.balances.1));
+        self.trailing_close = [&low, &high].into_iter().flatten().any(|exit| exit.trailing.is_some());
+        self.close = match (low, high) {
+            (Some(a), Some(b)) => common_close::<S>(&a, &b),
+            _ => None,
+        };
+        low.is_some() == high.is_some() && low.is_some() == self.close.is_some()
+    }
+
+    /// Takes the entries anew, as for another hour. False if the ends of the range differ in kind.
+    pub fn watch_entries<S: Side>(&mut self, basis: &Basis<'_>) -> bool {
+        let (at_low, at_high) = (basis.entries(self.balances.0), basis.entries(self.balances.1));
+        let (low, high) = (at_low.reentry::<S>(basis.position), at_high.reentry::<S>(basis.position));
+        let below = |entries: &EntryInputs<'_>| entries.partial_below::<S>(basis.position);
+        self.volatility = basis.volatility;
+        self.partial_below = below(&at_low).max(below(&at_high));
+        self.trailing_entry = [&low, &high].into_iter().flatten().any(|entry| entry.trailing.is_some());
+        (self.entry, self.barrier) = match (&low, &high) {
+            (Some(a), Some(b)) => (
+                common_entry::<S>(basis, a, b),
+                Barrier::new(basis, self.balances.0, a).and(Barrier::new(basis, self.balances.1, b)),
+            ),
+            _ => (None, Barrier::NONE),
+        };
+        low.is_some() == high.is_some() && low.is_some() == self.entry.is_some()
+    }
+
+    /// The next orders may depend on the trailing extremes.
+    #[inline]
+    pub fn trails(&self) -> bool {
+        self.trailing_entry || self.trailing_close
     }
 }
 
