@@ -168,6 +168,24 @@ def test_batch_matches_single_runs_and_survives_failures() -> None:
         np.testing.assert_array_equal(row, np.array(want, dtype=float))
 
 
+def test_batch_of_ranked_runs() -> None:
+    """Runs whose coins compete for a slot share what depends on candles alone, and give what each gives by itself."""
+    case = example_b()
+    bot = [{side: params | {"n_positions": 1} for side, params in coin.items()} for coin in case.bot_params]
+    spec = {"bot_params": bot, "exchange_params_list": case.exchange_params, "backtest_params_dict": case.run}
+    later = spec | {"rows": [1000, 6000], "backtest_params_dict": case.run | {"last_valid_indices": [4999, 4999]}}
+    values, errors = pbr.backtest_batch(make_bundle(case), [spec, later, spec], 2)
+    assert errors == [None] * 3
+    names = [row[0] for row in pbr.metric_table()]
+    whole = pbr.run_backtest(*case.args[:2], bot, *case.args[3:])
+    cut_arrays = (case.hlcvs[1000:6000], case.btc_usd[1000:6000])
+    cut = pbr.run_backtest(*cut_arrays, bot, case.exchange_params, later["backtest_params_dict"])
+    for row, result in zip(values, (whole, cut, whole), strict=True):
+        want = [np.nan if d[name] is None else d[name] for d in result[2:] for name in names]
+        np.testing.assert_array_equal(row, np.array(want, dtype=float))
+    assert len({fill[2] for fill in whole[0].tolist()}) > 1, "both coins trade"
+
+
 def test_cancel_flag_stops_a_batch() -> None:
     """A flag that is set before the start stops every spec; errors say so."""
     case = example_b()
