@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine_cases import example_a, example_b
+from engine_cases import EngineCase, example_a, example_b, random_market
 from test_planner_examples import base
 
 ODD_NUMBERS = [0, -0.0, -1, 1, 0.5, 1e-300, -1e-300, 1e-9, 1e9, 1e18, 1e308, -1e308]
@@ -170,20 +170,29 @@ def test_batch_matches_single_runs_and_survives_failures() -> None:
 
 def test_batch_of_ranked_runs() -> None:
     """Runs whose coins compete for a slot share what depends on candles alone, and give what each gives by itself."""
-    case = example_b()
-    bot = [{side: params | {"n_positions": 1} for side, params in coin.items()} for coin in case.bot_params]
-    spec = {"bot_params": bot, "exchange_params_list": case.exchange_params, "backtest_params_dict": case.run}
-    later = spec | {"rows": [1000, 6000], "backtest_params_dict": case.run | {"last_valid_indices": [4999, 4999]}}
+    rows, coins, template = 3000, 3, example_a()
+    extra = {"n_positions": 1, "filter_volatility_ema_span": 30.0, "entry_grid_spacing_volatility_weight": 1.0}
+    bot = [{side: params | extra for side, params in template.bot_params[0].items()}] * coins
+    run = template.run | {
+        "coins": [f"C{i}" for i in range(coins)],
+        "first_valid_indices": [0] * coins,
+        "last_valid_indices": [rows - 1] * coins,
+        "warmup_minutes": [20] * coins,
+    }
+    case = EngineCase(
+        random_market(5, rows, coins), np.full(rows, 30_000.0), bot, template.exchange_params * coins, run
+    )
+    spec = {"bot_params": bot, "exchange_params_list": case.exchange_params, "backtest_params_dict": run}
+    later = spec | {"rows": [700, 2700], "backtest_params_dict": run | {"last_valid_indices": [1999] * coins}}
     values, errors = pbr.backtest_batch(make_bundle(case), [spec, later, spec], 2)
     assert errors == [None] * 3
     names = [row[0] for row in pbr.metric_table()]
-    whole = pbr.run_backtest(*case.args[:2], bot, *case.args[3:])
-    cut_arrays = (case.hlcvs[1000:6000], case.btc_usd[1000:6000])
-    cut = pbr.run_backtest(*cut_arrays, bot, case.exchange_params, later["backtest_params_dict"])
+    whole = pbr.run_backtest(*case.args)
+    cut = pbr.run_backtest(case.hlcvs[700:2700], case.btc_usd[700:2700], *case.args[2:4], later["backtest_params_dict"])
     for row, result in zip(values, (whole, cut, whole), strict=True):
         want = [np.nan if d[name] is None else d[name] for d in result[2:] for name in names]
         np.testing.assert_array_equal(row, np.array(want, dtype=float))
-    assert len({fill[2] for fill in whole[0].tolist()}) > 1, "both coins trade"
+    assert len({fill[2] for fill in cut[0].tolist()}) == coins, "every coin wins the slot now and then"
 
 
 def test_cancel_flag_stops_a_batch() -> None:
