@@ -9,11 +9,15 @@
 //!   such an order away.
 //! - *Re-entries* rest at the touch or at a level that depends on the position, the balance, the limit and the hourly
 //!   volatility alone (`EntryInputs::reentry`); a trailing one must also have fired. The completion of a first order
-//!   needs a market price below `EntryInputs::partial_below` and rests where a first order would. Ladders exist only behind an order that fills.
-//! - *Closes* rest at the touch or at such a level (`CloseInputs::level`); the enforcer of the position rests at the touch.
+//!   needs a market price below `EntryInputs::partial_below` and rests where a first order would. Ladders exist only behind
+//!   an order that fills.
+//! - *Closes* rest at the touch or at such a level (`CloseInputs::exit`); the enforcer of the position rests at the touch.
 //! - *Unstucking* needs an allowance, a stuck exposure and a touch beyond the far band; its order rests at the touch.
 //! - *The side enforcer* acts only above the side's limit; while it might, nothing is skipped.
-//! - *Trimming* and *gating* change quantities and remove orders, never prices, so they add no fill.
+//! - *Trimming* and *gating* change quantities and remove orders, never prices, so they add no fill. Entries that the gate
+//!   must remove, because the side has no room for the smallest order, are not looked at. That holds for prices on the
+//!   venue's step: a ladder rounds others once more, after which the smallest order may be cheaper, or the entry too small
+//!   for the gate to examine.
 //! - *Panic* orders on tradable coins (forced modes): nothing is skipped.
 //! - *Errors*: the planner refuses a balance, price, band or volatility that is not a positive number. Once a candle has
 //!   a price that could lead to one, or a span an EMA weight outside (0, 1], nothing is skipped any more (`odd`).
