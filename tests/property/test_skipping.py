@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import passivbot_rust as pbr
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine_cases import EngineCase, example_a, example_b, random_market
+from engine_cases import EngineCase, both_ways, example_a, example_b, random_market
 
 RATIOS = st.sampled_from([-1.0, -0.7, -0.3, 0.0, 0.2, 0.6, 1.0])
 side_params = st.fixed_dictionaries(
@@ -60,19 +59,6 @@ run_params = st.fixed_dictionaries(
 )
 MODES = [None, None, None, "normal", "graceful_stop", "tp_only", "manual", "panic"]
 modes = st.fixed_dictionaries({"long": st.sampled_from(MODES), "short": st.sampled_from(MODES)})
-
-
-def both_ways(case: EngineCase) -> tuple[Any, Any]:
-    """The outcome with and without skipping; a refusal counts as its text."""
-
-    def outcome(**extra: Any) -> Any:
-        try:
-            fills, equity, usd, btc = pbr.run_backtest(*case.args[:4], case.run | extra)
-        except ValueError as exc:
-            return str(exc)
-        return fills.tolist(), equity.tolist(), usd, btc
-
-    return outcome(plan_every_row=True), outcome()
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
