@@ -7,6 +7,7 @@ price afterwards. The entry gate does not count dust. It stays only if there are
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,36 @@ def test_dust_stays_where_whole_ladders_fit() -> None:
     plain, skipping = both_ways(two_coins(NEAR, allowance=0.0))
     assert skipping == plain
     assert {row[COIN] for row in plain[0]} == {"C0", "C1"}
+
+
+NO_ROOM = "the outlook takes the smallest order at the touch, off the step; the ladder rounds its price first"
+
+
+@pytest.mark.xfail(strict=True, reason=NO_ROOM)
+def test_the_smallest_order_is_cheaper_after_rounding() -> None:
+    """At 99.96 the smallest order costs 5.001, at 100.0, where the ladder has it, 5.0; the room is between the two."""
+    case = two_coins(FAR, allowance=0.0)
+    long = case.bot_params[0]["long"] | {"n_positions": 1, "total_wallet_exposure_limit": 0.0050005}
+    lone = [case.bot_params[0] | {"long": long}]
+    hlcvs = np.ascontiguousarray(case.hlcvs[:, :1])
+    hlcvs[:, 0, :3] = 99.96
+    hlcvs[DIP, 0, 1] = 99.0
+    run = case.run | {"coins": ["C0"], "first_valid_indices": [0], "last_valid_indices": [ROWS - 1]}
+    run["warmup_minutes"] = [20]
+    plain, skipping = both_ways(EngineCase(hlcvs, case.btc_usd, lone, [DUSTY], run))
+    assert [(row[QTY], row[PRICE]) for row in plain[0]] == [(0.05, 100.0)]
+    assert skipping == plain
+
+
+@pytest.mark.xfail(strict=True, reason=NO_ROOM)
+def test_dust_needs_no_room() -> None:
+    """The side has room for 2, the dust costs 4.999 and passes unexamined, because the entry of C1 costs 1 and fits."""
+    case = two_coins(FAR, allowance=0.0)
+    limit = {"total_wallet_exposure_limit": 0.002}
+    bot = [params | {"long": params["long"] | limit} for params in case.bot_params]
+    plain, skipping = both_ways(replace(case, bot_params=bot, exchange_params=[DUSTY, DUSTY | {"min_cost": 1.0}]))
+    assert [(row[COIN], row[QTY], row[PRICE]) for row in plain[0]] == [("C0", 0.04999, 100.0)]
+    assert skipping == plain
 
 
 @pytest.mark.parametrize("seed", range(3))
