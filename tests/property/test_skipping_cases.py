@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,18 @@ def test_positions_at_their_enforcer(seed: int) -> None:
     case = engine_case(swinging_market(seed, 2, volatility=0.004), params, {"starting_balance": 700}, short=True)
     fills = fills_either_way(case)
     assert sum("auto_reduce_wel" in row[TYPE] for row in fills) >= 20
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_prices_rounded_beyond_their_step(seed: int) -> None:
+    """Orders have ten decimals, whatever the step: at prices of a millionth they may rest nearer than their level."""
+    hlcvs = swinging_market(seed, 3)
+    hlcvs[:, :, :3] = np.round(hlcvs[:, :, :3] * 1e-8, 13)
+    params = {"n_positions": 3, "total_wallet_exposure_limit": 3.0, "wallet_exposure_limit": 0.3}
+    case = engine_case(hlcvs, params, {"starting_balance": 10.0}, short=True)
+    rules = {"qty_step": 1.0, "price_step": 1e-12, "min_qty": 1.0, "min_cost": 0.0, "c_mult": 1.0}
+    fills = fills_either_way(replace(case, exchange_params=[rules] * 3))
+    assert len(fills) > 100
 
 
 def test_emas_that_overshoot() -> None:
