@@ -144,6 +144,49 @@ def test_ranks_change_within_the_hour(span: float, slots: int) -> None:
     assert len(minutes) > 10
 
 
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_minimum_cost_takes_part_in_the_contest(seed: int, slots: int) -> None:
+    """Coins whose first order is too small do not compete; ladders are longer than the side has room for."""
+    hlcvs = swinging_market(seed, 5, volatility=0.003)
+    params = {
+        "entry_grid_double_down_factor": 0.3,
+        "entry_grid_spacing_pct": 0.0004,
+        "entry_initial_qty_pct": 0.05,
+        "filter_volume_drop_pct": 0.3,
+        "n_positions": slots,
+        "risk_we_excess_allowance_pct": 0.6,
+    }
+    case = engine_case(hlcvs, params, {"filter_by_min_effective_cost": True}, short=True)
+    rules = case.exchange_params[0]
+    size = 50 * 1.6 / slots
+    exchange = [rules | {"min_cost": size * share} for share in (0.2, 0.999, 1.0, 1.001, 5.0)]
+    fills = fills_either_way(replace(case, exchange_params=exchange))
+    assert {row[COIN] for row in fills} >= {"C0", "C1"}
+    assert "C4" not in {row[COIN] for row in fills}
+
+
+@pytest.mark.parametrize("ratio", [1.0, -0.5, 0.5])
+@pytest.mark.parametrize("retracement", [0.0, 0.001])
+def test_trailing_orders_fire_while_others_fill(retracement: float, ratio: float) -> None:
+    """Trailing orders of four coins fire, at once or later, while fills of the others make all be looked at anew."""
+    params = {
+        "close_trailing_grid_ratio": ratio,
+        "close_trailing_qty_pct": 0.3,
+        "close_trailing_retracement_pct": retracement,
+        "close_trailing_threshold_pct": 0.003,
+        "entry_trailing_double_down_factor": 0.4,
+        "entry_trailing_grid_ratio": ratio,
+        "entry_trailing_retracement_pct": retracement,
+        "entry_trailing_threshold_pct": 0.003,
+        "n_positions": 4,
+    }
+    fills = fills_either_way(engine_case(swinging_market(1, 4), params, short=True))
+    kinds = [row[TYPE].rsplit("_", 1)[0] for row in fills]
+    assert kinds.count("entry_trailing_normal") >= 10
+    assert kinds.count("close_trailing") >= 20
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_positions_at_their_enforcer(seed: int) -> None:
     """With a low threshold and a coarse step the enforcer brings positions to its threshold again and again."""
