@@ -36,9 +36,9 @@ side_params = st.fixed_dictionaries(
         "entry_trailing_retracement_volatility_weight": st.sampled_from([0.0, 20.0]),
         "entry_volatility_ema_span_hours": st.sampled_from([0.0, 1.0, 2.0, 10.0] * 4 + [0.5]),
         "filter_volume_drop_pct": st.sampled_from([0.0, 0.3, 0.5, 0.9]),
-        "filter_volume_ema_span": st.sampled_from([3.0, 10.0, 120.0]),
+        "filter_volume_ema_span": st.sampled_from([3.0, 10.0, 120.0, 1.0]),
         "filter_volatility_drop_pct": st.sampled_from([0.0, 0.0, 0.3, 0.5]),
-        "filter_volatility_ema_span": st.sampled_from([3.0, 10.0, 120.0]),
+        "filter_volatility_ema_span": st.sampled_from([3.0, 10.0, 120.0, 1.0]),
         "n_positions": st.sampled_from([1, 2, 3, 1, 2, 5, 0]),
         "total_wallet_exposure_limit": st.sampled_from([1.0, 2.5, 0.3, 1.0, 2.5, 0.3, 0.0]),
         "risk_we_excess_allowance_pct": st.sampled_from([0.0, 0.3, 1.2]),
@@ -96,7 +96,7 @@ def stepped_market(market: dict[str, Any], rows: int, step: float) -> NDArray[np
     high, low = np.maximum(close, before) * (1 + spread[0]), np.minimum(close, before) * (1 - spread[1])
     prices = [np.round(np.round(x / step) * step, 10) for x in (high, low, close)]
     regimes = np.exp(rng.normal(0, 1, (1 + rows // 150, coins))).repeat(150, axis=0)[rng.integers(0, 150) :]
-    volume = rng.uniform(1, 3, (rows, coins)) * np.resize(regimes, (rows, coins))
+    volume = rng.uniform(1, 3, (rows, coins)) * np.resize(regimes, (rows, coins)) * (moving | (rng.random(coins) < 0.7))
     return np.stack([*prices, volume], axis=-1)
 
 
@@ -112,7 +112,7 @@ def lifetimes(market: dict[str, Any], rows: int) -> dict[str, Any]:
     }
 
 
-@settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(deadline=None, max_examples=800, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     market=markets,
     exchange=exchanges,

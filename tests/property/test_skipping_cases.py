@@ -144,6 +144,26 @@ def test_ranks_change_within_the_hour(span: float, slots: int) -> None:
     assert len(minutes) > 10
 
 
+@pytest.mark.parametrize("drop", [(0.5, 0.0), (0.0, 0.0), (0.3, 0.3)])
+@pytest.mark.parametrize("slots", [1, 2])
+def test_coins_of_equal_rank(slots: int, drop: tuple[float, float]) -> None:
+    """Scores of a single minute, which is often without trades or without movement: ties are decided by coin."""
+    hlcvs, rng = swinging_market(slots, 6), np.random.default_rng(7)
+    hlcvs[:, :, 3] *= rng.random((ROWS, 6)) < 0.4
+    still = rng.random((ROWS, 6)) < 0.6
+    hlcvs[:, :, 0:2] = np.where(still[:, :, None], hlcvs[:, :, 2:3], hlcvs[:, :, 0:2])
+    params = {
+        "filter_volatility_drop_pct": drop[1],
+        "filter_volatility_ema_span": 1.0,
+        "filter_volume_drop_pct": drop[0],
+        "filter_volume_ema_span": 1.0,
+        "n_positions": slots,
+    }
+    fills = fills_either_way(engine_case(hlcvs, params, short=True))
+    assert {row[COIN] for row in fills} >= {"C0", "C1", "C2"}
+    assert len(fills) > 100
+
+
 @pytest.mark.parametrize("slots", [1, 2])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_minimum_cost_takes_part_in_the_contest(seed: int, slots: int) -> None:
@@ -199,6 +219,28 @@ def test_positions_at_their_enforcer(seed: int) -> None:
     case = engine_case(swinging_market(seed, 2, volatility=0.004), params, {"starting_balance": 700}, short=True)
     fills = fills_either_way(case)
     assert sum("auto_reduce_wel" in row[TYPE] for row in fills) >= 20
+
+
+@pytest.mark.parametrize("start", [0.001, 0.05])
+@pytest.mark.parametrize(("weight", "spacing", "first"), [(30.0, 0.003, 0.05), (-1.98, 0.5, 0.495), (-1.8, 0.05, 0.4)])
+def test_levels_depend_on_the_balance(start: float, weight: float, spacing: float, first: float) -> None:
+    """Grids so steep that levels at a balance a thousandth away are several ticks off, nearer or farther."""
+    params = {
+        "close_grid_markup_end": 0.051 - start,
+        "close_grid_markup_start": start,
+        "close_grid_qty_pct": 0.1,
+        "entry_grid_double_down_factor": 0.2,
+        "entry_grid_spacing_pct": spacing,
+        "entry_grid_spacing_we_weight": weight,
+        "entry_initial_qty_pct": first,
+        "n_positions": 4,
+        "unstuck_loss_allowance_pct": 0.0,
+    }
+    case = engine_case(swinging_market(3, 4, volatility=0.004), params, short=True)
+    fills = fills_either_way(replace(case, exchange_params=[case.exchange_params[0] | {"price_step": 0.001}] * 4))
+    kinds = [row[TYPE].rsplit("_", 1)[0] for row in fills]
+    assert kinds.count("close_grid") >= 10
+    assert sum("entry_grid" in kind for kind in kinds) >= 10
 
 
 @pytest.mark.parametrize("seed", range(4))
