@@ -112,7 +112,7 @@ def lifetimes(market: dict[str, Any], rows: int) -> dict[str, Any]:
     }
 
 
-@settings(deadline=None, max_examples=800, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     market=markets,
     exchange=exchanges,
