@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import passivbot_rust as pbr
 from numpy.typing import NDArray
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors" / "backtest_examples.json").read_text())
@@ -109,3 +110,16 @@ def random_market(seed: int, rows: int, coins: int, *, volatility: float = 0.002
     low = np.minimum(close, before) * (1 - spread[1])
     prices = [np.round(x, 2) for x in (np.maximum(high, close), np.minimum(low, close), close)]
     return np.stack([*prices, rng.uniform(1, 1000, (rows, coins))], axis=-1)
+
+
+def both_ways(case: EngineCase) -> tuple[Any, Any]:
+    """The outcome without and with the skipping of planning passes; a refusal counts as its text."""
+
+    def outcome(**extra: Any) -> Any:
+        try:
+            fills, equity, usd, btc = pbr.run_backtest(*case.args[:4], case.run | extra)
+        except ValueError as exc:
+            return str(exc)
+        return fills.tolist(), equity.tolist(), usd, btc
+
+    return outcome(plan_every_row=True), outcome()
