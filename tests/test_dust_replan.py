@@ -79,10 +79,6 @@ def test_dust_stays_where_whole_ladders_fit() -> None:
     assert {row[COIN] for row in plain[0]} == {"C0", "C1"}
 
 
-NO_ROOM = "the outlook takes the smallest order at the touch, off the step; the ladder rounds its price first"
-
-
-@pytest.mark.xfail(strict=True, reason=NO_ROOM)
 def test_the_smallest_order_is_cheaper_after_rounding() -> None:
     """At 99.96 the smallest order costs 5.001, at 100.0, where the ladder has it, 5.0; the room is between the two."""
     case = two_coins(FAR, allowance=0.0)
@@ -98,7 +94,6 @@ def test_the_smallest_order_is_cheaper_after_rounding() -> None:
     assert skipping == plain
 
 
-@pytest.mark.xfail(strict=True, reason=NO_ROOM)
 def test_dust_needs_no_room() -> None:
     """The side has room for 2, the dust costs 4.999 and passes unexamined, because the entry of C1 costs 1 and fits."""
     case = two_coins(FAR, allowance=0.0)

@@ -1,6 +1,6 @@
-//! Coin selection by counting agrees with coin selection by sorting, whatever the ties.
+//! Coin selection step by step agrees with coin selection at once, whatever the ties.
 
-use passivbot_rust::coin_selection::{Coins, Rules, Selector, Slots};
+use passivbot_rust::coin_selection::{Coins, Outcome, Rules, Selector, Slots};
 use proptest::prelude::*;
 
 /// One coin of a side.
@@ -84,12 +84,13 @@ fn active(market: &Market, rules: &Rules) -> Vec<bool> {
     active
 }
 
-/// The market with other volatilities, in which the rivals are ahead of the coin all the same.
-fn reshuffled(market: &Market, others: &[(f64, f64)], coin: usize, rivals: &[usize]) -> Market {
+/// The market with other volatilities, in which the first group is ahead of the second, and that of the third.
+fn reshuffled(market: &Market, others: &[(f64, f64)], groups: [&[usize]; 3]) -> Market {
     let mut market = market.clone();
-    for (at, (_, volatility)) in others.iter().enumerate() {
-        let ahead = if rivals.contains(&at) { others[coin].1 + 0.5 } else { 0.0 };
-        market.0[at].volatility = volatility + ahead;
+    for (group, ahead) in groups.into_iter().zip([20.0, 10.0, 0.0]) {
+        for at in group {
+            market.0[*at].volatility = others[*at].1 + ahead;
+        }
     }
     market
 }
@@ -97,28 +98,24 @@ fn reshuffled(market: &Market, others: &[(f64, f64)], coin: usize, rivals: &[usi
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// `wins` tells what `assign` does for every coin that the first step kept and that does not hold a slot yet; the
-    /// others of those get none. A loser goes on losing as long as its rivals are ahead of it.
+    /// Of the coins that hold no slot yet, `assign` activates the winners of `split`, and goes on doing so as long as the wild
+    /// ones are ahead of the rest and the winners of the losers, wherever the coins with a slot stand among the rest.
     #[test]
-    fn counting_agrees_with_sorting((market, others) in market(), rules in rules()) {
-        let (mut selector, mut held, mut rivals) = (Selector::default(), Vec::new(), Vec::new());
+    fn splitting_agrees_with_assigning((market, others) in market(), rules in rules()) {
+        let (mut selector, mut held, mut outcome) = (Selector::default(), Vec::new(), Outcome::default());
         let free = Selector::claim_slots(&market, &rules, &mut held);
         selector.drop_idle(&market, &rules);
-        let active = active(&market, &rules);
-        for coin in (0..market.len()).filter(|coin| !held[*coin]) {
-            if !selector.traded_and_idle().0.contains(&coin) {
-                prop_assert!(!active[coin], "coin {coin} was dropped");
-                continue;
-            }
-            let wins = selector.wins(&market, &rules, coin, Slots { held: &held, free }, &mut rivals);
-            prop_assert_eq!(wins, active[coin], "coin {}", coin);
-            if wins || rivals.is_empty() {
-                continue;
-            }
-            prop_assert!(!rivals.contains(&coin));
-            let later = reshuffled(&market, &others, coin, &rivals);
-            prop_assert!(!self::active(&later, &rules)[coin], "{rivals:?} do not suffice against {coin}: {later:?}");
+        selector.split(&market, &rules, Slots { held: &held, free }, &mut outcome);
+        let expected: Vec<bool> = (0..market.len()).map(|coin| held[coin] || outcome.winners.contains(&coin)).collect();
+        prop_assert_eq!(&active(&market, &rules), &expected);
+        let (wild, calm) = selector.wild_and_calm(&market, &rules);
+        let (wild, calm) = (wild.to_vec(), calm.to_vec());
+        prop_assert!(outcome.losers.iter().all(|coin| calm.contains(coin) && !outcome.winners.contains(coin)));
+        let mut later = reshuffled(&market, &others, [&wild, &outcome.winners, &outcome.losers]);
+        for coin in calm.iter().filter(|coin| held[**coin]) {
+            later.0[*coin].volatility = 3.0 * others[*coin].1;
         }
+        prop_assert_eq!(active(&later, &rules), expected);
     }
 
     /// The first step splits the eligible coins, and splits them alike as long as all it kept are ahead of all it dropped.

@@ -28,7 +28,9 @@ fn interruptibly<T: Send>(
     let cancel = AtomicBool::new(false);
     let (done, mut result) = channel();
     std::thread::scope(|scope| {
-        scope.spawn(|| done.send(work(&cancel)));
+        let stop = &cancel;
+        // the thread owns its end of the channel, so that a panic hangs up
+        scope.spawn(move || done.send(work(stop)));
         let mut interrupt = None;
         loop {
             let (received, receiver) = py.detach(move || (result.recv_timeout(POLL), result));
