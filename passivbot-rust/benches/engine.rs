@@ -90,7 +90,7 @@ fn bench_engine(c: &mut Criterion) {
         group.throughput(Throughput::Elements((coins * (ROWS - WARMUP)) as u64));
         for (sides, short) in [("long", false), ("long and short", true)] {
             let job = job(coins, short);
-            let run = || run_job(black_box(&job), &cube, None, &AtomicBool::new(false)).expect("the market is sound");
+            let run = || run_job(black_box(&job), &cube, &AtomicBool::new(false)).expect("the market is sound");
             assert!(!run().fills.is_empty(), "a bench without a fill measures nothing");
             group.bench_function(BenchmarkId::new(sides, coins), |b| b.iter(|| metrics(&run())));
         }

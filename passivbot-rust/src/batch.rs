@@ -1,9 +1,9 @@
 //! Many candidates over one dataset, in threads, metrics only.
 
 use crate::analysis::{Analysis, AnalysisInput, analyse, entry_initial_balance_pct};
-use crate::backtest::dataset::{DenseCandles, LogRanges, WithLogRanges};
+use crate::backtest::dataset::DenseCandles;
 use crate::backtest::{CoinSpec, RunError, RunOutput, RunParams, run};
-use crate::types::{PerSide, Pside};
+use crate::types::PerSide;
 use ndarray::{ArrayView1, ArrayView3, Axis, Slice};
 use rayon::prelude::*;
 use std::sync::atomic::AtomicBool;
@@ -19,14 +19,6 @@ pub struct Job {
     pub rows: std::ops::Range<usize>,
 }
 
-impl Job {
-    /// Coins compete for slots, and with it by their log range.
-    fn ranks_coins(&self) -> bool {
-        let slots = |pside| self.coins.first().map_or(0, |coin| coin.params[pside].n_positions);
-        Pside::BOTH.into_iter().any(|pside| (1..self.coins.len()).contains(&slots(pside)))
-    }
-}
-
 /// Candles and BTC prices, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Cube<'a> {
@@ -36,16 +28,11 @@ pub struct Cube<'a> {
     pub btc_usd: ArrayView1<'a, f64>,
 }
 
-/// Runs one job; the cube is read in place where it is contiguous. `log_ranges` are those of the cube, if known.
+/// Runs one job; the cube is read in place where it is contiguous.
 ///
 /// # Errors
 /// The planner refuses a row, or the run was cancelled.
-pub fn run_job(
-    job: &Job,
-    cube: &Cube<'_>,
-    log_ranges: Option<&LogRanges>,
-    cancel: &AtomicBool,
-) -> Result<RunOutput, RunError> {
+pub fn run_job(job: &Job, cube: &Cube<'_>, cancel: &AtomicBool) -> Result<RunOutput, RunError> {
     let Cube { mut hlcvs, mut btc_usd } = *cube;
     hlcvs.slice_axis_inplace(Axis(0), Slice::from(job.rows.clone()));
     btc_usd.slice_axis_inplace(Axis(0), Slice::from(job.rows.clone()));
@@ -56,13 +43,9 @@ pub fn run_job(
         gathered = btc_usd.to_vec();
         &gathered
     };
-    match (DenseCandles::new(&hlcvs), log_ranges) {
-        (Some(candles), Some(log_ranges)) => {
-            let candles = WithLogRanges { candles, log_ranges, first_row: job.rows.start };
-            run(&job.coins, &job.run, &candles, btc_usd, cancel)
-        }
-        (Some(candles), None) => run(&job.coins, &job.run, &candles, btc_usd, cancel),
-        (None, _) => run(&job.coins, &job.run, &hlcvs, btc_usd, cancel),
+    match DenseCandles::new(&hlcvs) {
+        Some(candles) => run(&job.coins, &job.run, &candles, btc_usd, cancel),
+        None => run(&job.coins, &job.run, &hlcvs, btc_usd, cancel),
     }
 }
 
@@ -91,11 +74,8 @@ pub fn run_batch(
     cancel: &AtomicBool,
 ) -> Result<Vec<Result<Analysis, String>>, rayon::ThreadPoolBuildError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let ranked = jobs.iter().flatten().filter(|job| job.ranks_coins()).count();
-    let log_ranges = (ranked > 1).then(|| pool.install(|| LogRanges::new(&cube.hlcvs)));
     let one = |job: &Result<Job, String>| {
-        let job = job.as_ref().map_err(Clone::clone)?;
-        let output = run_job(job, cube, log_ranges.as_ref(), cancel).map_err(|e| e.to_string())?;
+        let output = run_job(job.as_ref().map_err(Clone::clone)?, cube, cancel).map_err(|e| e.to_string())?;
         Ok(metrics(&output))
     };
     Ok(pool.install(|| jobs.par_iter().with_max_len(1).map(one).collect()))

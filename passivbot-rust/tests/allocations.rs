@@ -128,7 +128,7 @@ fn job(rows: usize, variant: Variant) -> Job {
 fn count(cube: &Cube<'_>, rows: usize, variant: Variant) -> (RunOutput, u64) {
     let job = job(rows, variant);
     let mut output = None;
-    let info = measure(|| output = run_job(&job, cube, None, &AtomicBool::new(false)).ok());
+    let info = measure(|| output = run_job(&job, cube, &AtomicBool::new(false)).ok());
     (output.expect("the market is sound"), info.count_total)
 }
 

@@ -169,7 +169,7 @@ def test_batch_matches_single_runs_and_survives_failures() -> None:
 
 
 def test_batch_of_ranked_runs() -> None:
-    """Runs whose coins compete for a slot share what depends on candles alone, and give what each gives by itself."""
+    """Runs whose coins compete for a slot, some over a part of the rows, give what each gives by itself."""
     rows, coins, template = 3000, 3, example_a()
     extra = {"n_positions": 1, "filter_volatility_ema_span": 30.0, "entry_grid_spacing_volatility_weight": 1.0}
     bot = [{side: params | extra for side, params in template.bot_params[0].items()}] * coins

@@ -1,10 +1,8 @@
 //! Candles as the engine reads them, and the rows in which each coin is valid and tradable (`backtest_engine.md` 3.1).
 
 use super::CoinSpec;
-use crate::logarithm::log_ranges;
 use crate::num::EPS;
 use ndarray::ArrayView3;
-use rayon::prelude::*;
 
 /// High, low, close, volume of one coin and minute.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +48,6 @@ pub trait Candles {
     fn rows(&self) -> usize;
     /// The candle of a column in a row.
     fn at(&self, row: usize, column: usize) -> Candle;
-    /// Logarithms of high over low of some rows of a column, where they are known beforehand.
-    fn log_ranges(&self, _rows: std::ops::Range<usize>, _column: usize) -> Option<&[f64]> {
-        None
-    }
     /// Brings rows into the caches, at the pace of plain reading. Changes nothing.
     fn fetch(&self, _rows: std::ops::Range<usize>) {}
 }
@@ -98,66 +92,6 @@ impl Candles for ArrayView3<'_, f64> {
     fn at(&self, row: usize, column: usize) -> Candle {
         let cell = |field| self[[row, column, field]];
         Candle { high: cell(0), low: cell(1), close: cell(2), volume: cell(3) }
-    }
-}
-
-/// Rows whose log ranges are computed together.
-const BLOCK: usize = 64;
-
-/// Log ranges of a whole dataset, computed once for many runs: they depend on nothing but the candles, and taking
-/// logarithms costs more than reading them.
-#[derive(Clone, Debug, Default)]
-pub struct LogRanges {
-    /// Column after column.
-    values: Vec<f64>,
-    rows: usize,
-}
-
-impl LogRanges {
-    /// Those of all candles of a cube, on the threads of the current pool.
-    pub fn new(cube: &ArrayView3<'_, f64>) -> Self {
-        let (rows, columns, _) = cube.dim();
-        let mut values = vec![0.0; rows * columns];
-        values.par_chunks_mut(rows.max(1)).enumerate().for_each(|(column, values)| {
-            for (block, values) in values.chunks_mut(BLOCK).enumerate() {
-                let (mut high, mut low) = ([0.0; BLOCK], [0.0; BLOCK]);
-                for at in 0..values.len() {
-                    let candle = cube.at(block * BLOCK + at, column);
-                    (high[at], low[at]) = (candle.high, candle.low);
-                }
-                log_ranges(&high[..values.len()], &low[..values.len()], values);
-            }
-        });
-        Self { values, rows }
-    }
-}
-
-/// Candles whose log ranges are known beforehand.
-#[derive(Clone, Copy, Debug)]
-pub struct WithLogRanges<'a, C> {
-    /// The candles.
-    pub candles: C,
-    /// Log ranges of the dataset that they are a part of.
-    pub log_ranges: &'a LogRanges,
-    /// Row of the dataset at which the candles begin.
-    pub first_row: usize,
-}
-
-impl<C: Candles> Candles for WithLogRanges<'_, C> {
-    #[inline]
-    fn rows(&self) -> usize {
-        self.candles.rows()
-    }
-    #[inline]
-    fn at(&self, row: usize, column: usize) -> Candle {
-        self.candles.at(row, column)
-    }
-    fn log_ranges(&self, rows: std::ops::Range<usize>, column: usize) -> Option<&[f64]> {
-        let start = column * self.log_ranges.rows + self.first_row;
-        Some(&self.log_ranges.values[start + rows.start..start + rows.end])
-    }
-    fn fetch(&self, rows: std::ops::Range<usize>) {
-        self.candles.fetch(rows);
     }
 }
 

@@ -6,7 +6,7 @@
 use super::dataset::{Candle, Candles, ValidRange};
 use super::tape::{CAPACITY, CoinTape, Column, Tape};
 use super::{CoinSpec, HOUR_MS, MINUTE_MS};
-use crate::logarithm::log_ranges;
+use crate::logarithm;
 use crate::num::{ema_alpha, ema_moves, same_span};
 use crate::types::{BotParams, EmaBands, PerSide, Pside};
 use std::ops::Range;
@@ -168,15 +168,6 @@ fn smaller<const ODD: bool>(a: f64, b: f64) -> f64 {
 #[inline]
 fn larger<const ODD: bool>(a: f64, b: f64) -> f64 {
     -smaller::<ODD>(-a, -b)
-}
-
-/// Log ranges of a coin's stretch, copied where they are known beforehand.
-#[inline]
-fn fill_log_ranges(values: &mut [f64], tape: &CoinTape, known: Option<&[f64]>) {
-    match known {
-        Some(known) => values.copy_from_slice(known),
-        None => log_ranges(&tape.high[..values.len()], &tape.low[..values.len()], values),
-    }
 }
 
 /// Spans that the look-ups of a side find, in the order of the side's parameters; `None` if one is not a number.
@@ -406,7 +397,7 @@ impl Indicators {
         let volume = self.needs.long.volume || self.needs.short.volume;
         let log_range = self.needs.long.log_range || self.needs.short.log_range;
         let [volumes, log_ranges] = &mut self.inputs;
-        for ((emas, column), coin) in self.coins.iter_mut().zip(&mut tape.coins).zip(coins) {
+        for (emas, column) in self.coins.iter_mut().zip(&mut tape.coins) {
             if !column.valid {
                 emas.hold(column);
                 continue;
@@ -417,7 +408,7 @@ impl Indicators {
                 }
             }
             if log_range {
-                fill_log_ranges(&mut log_ranges[..len], column, candles.log_ranges(rows.clone(), coin.column));
+                logarithm::log_ranges(&column.high[..len], &column.low[..len], &mut log_ranges[..len]);
             }
             if column.ordinary {
                 emas.absorb::<false>(self.needs, [&*volumes, &*log_ranges], column, len);

@@ -144,7 +144,7 @@ type Columns<'py> = (Bound<'py, PyDict>, Bound<'py, PyArray2<f64>>, Bound<'py, P
 /// The run and its metrics, without the interpreter lock.
 fn compute(py: Python<'_>, run: &Run, cube: &Cube<'_>) -> PyResult<(RunOutput, Analysis)> {
     let work = |cancel: &AtomicBool| {
-        run_job(&run.job, cube, None, cancel).map(|output| {
+        run_job(&run.job, cube, cancel).map(|output| {
             let analysis = metrics(&output);
             (output, analysis)
         })
