@@ -15,6 +15,10 @@ use std::hint::black_box;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+/// As in the extension.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sixty days.
 const ROWS: usize = 60 * 1440;
 /// Rows before trading starts.

@@ -352,7 +352,7 @@ impl Scene<'_> {
     }
 
     /// Cost that the side may still add, as far as the gate's slack tells.
-    fn room(&self, side: &SideOutlook) -> f64 {
+    pub fn room(&self, side: &SideOutlook) -> f64 {
         (side.headroom + 2.0 * GATE_SLACK) * self.input.balance
     }
 
@@ -393,14 +393,15 @@ impl Scene<'_> {
 
     /// Rows in which a flat coin that may win a slot might open.
     pub fn flat_rows<S: Side>(&self, side: &SideOutlook, page: &Page) -> RowSet {
-        (0..self.state.coins.len()).fold(0, |rows, coin| rows | self.opening_rows::<S>(side, page, coin))
+        let room = self.room(side);
+        (0..self.state.coins.len()).fold(0, |rows, coin| rows | self.opening_rows::<S>(side, page, coin, room))
     }
 
-    /// Rows in which a coin might open, none if it is open already.
+    /// Rows in which a coin might open, none if it is open already; `room` is that of the side.
     #[inline]
-    pub fn opening_rows<S: Side>(&self, side: &SideOutlook, page: &Page, coin: usize) -> RowSet {
+    pub fn opening_rows<S: Side>(&self, side: &SideOutlook, page: &Page, coin: usize, room: f64) -> RowSet {
         let flat = !S::of(&self.state.positions.held)[coin].is_open();
-        let fits = all_rows_if(page.smallest_costs[coin] <= self.room(side));
+        let fits = all_rows_if(page.smallest_costs[coin] <= room);
         let firsts = (side.firsts[coin] & fits) | (side.cramped[coin] & !fits);
         firsts & !side.contest.hopeless_rows(coin) & all_rows_if(flat)
     }

@@ -215,9 +215,9 @@ impl Scene<'_> {
         }
         if self.here(side.flat_rows) {
             self.drop_idle::<S>(side, page);
-            let mut lost = false;
+            let (mut lost, room) = (false, self.room(side));
             for coin in 0..self.state.coins.len() {
-                if !self.here(self.opening_rows::<S>(side, page, coin)) {
+                if !self.here(self.opening_rows::<S>(side, page, coin, room)) {
                     continue;
                 }
                 if self.may_open::<S>(side, page.contest, coin) {
