@@ -15,6 +15,10 @@ pub trait Coins {
     fn is_open(&self, coin: usize) -> bool;
     /// The coin claims a slot before any ranking.
     fn is_forced(&self, coin: usize) -> bool;
+    /// All that do, ascending.
+    fn forced(&self) -> impl Iterator<Item = usize> {
+        (0..self.len()).filter(|coin| self.is_forced(*coin))
+    }
     /// The coin may be ranked.
     fn is_eligible(&self, coin: usize) -> bool;
     /// Quote-volume EMA; more is better.
@@ -110,7 +114,7 @@ impl Selector {
         active.clear();
         active.extend((0..coins.len()).map(|coin| coins.is_open(coin)));
         let mut free = rules.slots.saturating_sub(active.iter().filter(|a| **a).count());
-        for coin in (0..coins.len()).filter(|coin| coins.is_forced(*coin)) {
+        for coin in coins.forced() {
             if free > 0 && !active[coin] {
                 active[coin] = true;
                 free -= 1;

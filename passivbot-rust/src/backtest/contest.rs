@@ -27,6 +27,9 @@ impl<S: Side> Coins for Contenders<'_, S> {
     fn is_forced(&self, coin: usize) -> bool {
         is_forced::<S>(self.state, coin)
     }
+    fn forced(&self) -> impl Iterator<Item = usize> {
+        self.state.forced.iter().copied().filter(|coin| self.is_forced(*coin))
+    }
     fn is_eligible(&self, coin: usize) -> bool {
         let state = self.state;
         let mode = *S::of(&state.coins[coin].forced_modes);
