@@ -44,6 +44,9 @@ pub const MINUTE_MS: i64 = 60_000;
 /// Milliseconds in an hour.
 pub const HOUR_MS: i64 = 3_600_000;
 
+/// A run that fills more often must find room for its log anew.
+const ROWS_A_FILL: usize = 8;
+
 /// State of a run between two minutes.
 struct Engine<'a, C: Candles> {
     coins: &'a [CoinSpec],
@@ -187,7 +190,7 @@ impl<'a, C: Candles> Engine<'a, C> {
             status_changes: status_changes(&ranges),
             limits_known: false,
             can_trade: false,
-            log: FillLog::default(),
+            log: FillLog::with_room(candles.rows() / ROWS_A_FILL),
             samples: None,
             coins,
             run,

@@ -438,6 +438,29 @@ pub struct FillLog {
 }
 
 impl FillLog {
+    /// Without fills, with room for `n`; what of it is not used is never touched.
+    pub fn with_room(n: usize) -> Self {
+        Self {
+            index: Vec::with_capacity(n),
+            coin: Vec::with_capacity(n),
+            pnl: Vec::with_capacity(n),
+            fee_paid: Vec::with_capacity(n),
+            usd_total_balance: Vec::with_capacity(n),
+            btc_cash_wallet: Vec::with_capacity(n),
+            usd_cash_wallet: Vec::with_capacity(n),
+            btc_price: Vec::with_capacity(n),
+            qty: Vec::with_capacity(n),
+            price: Vec::with_capacity(n),
+            psize: Vec::with_capacity(n),
+            pprice: Vec::with_capacity(n),
+            order_type: Vec::with_capacity(n),
+            wallet_exposure: Vec::with_capacity(n),
+            twe_long: Vec::with_capacity(n),
+            twe_short: Vec::with_capacity(n),
+            twe_net: Vec::with_capacity(n),
+        }
+    }
+
     /// Number of fills.
     pub fn len(&self) -> usize {
         self.index.len()
