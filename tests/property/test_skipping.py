@@ -62,7 +62,6 @@ run_params = st.fixed_dictionaries(
 )
 MODES = [None, None, None, None, "normal", "normal", "graceful_stop", "tp_only", "manual", "panic"]
 modes = st.fixed_dictionaries({"long": st.sampled_from(MODES), "short": st.sampled_from(MODES)})
-# prices stand on the step: what is known to go wrong off it is in test_dust_replan.py
 exchanges = st.fixed_dictionaries(
     {
         "price_step": st.sampled_from([0.01, 0.1, 0.5, 1.0]),
@@ -78,13 +77,14 @@ markets = st.fixed_dictionaries(
         "volatility": st.sampled_from([0.002, 0.0005, 0.002, 0.01]),
         "stillness": st.sampled_from([0.0, 0.3, 0.9]),
         "offset": st.sampled_from([0, 1, 17, 59]),
+        "ticks_a_step": st.sampled_from([1, 1, 1, 7]),
     }
 )
 ODD = st.tuples(st.integers(100, 599), st.integers(0, 2), st.sampled_from([np.nan, 0.0, -1.0]))
 
 
 def stepped_market(market: dict[str, Any], rows: int, step: float) -> NDArray[np.float64]:
-    """Random walks around 100 on a coarse step, still at times; volumes whose order changes now and then."""
+    """Random walks around 100 on coarse ticks, still at times; volumes whose order changes now and then."""
     rng, coins = np.random.default_rng(market["seed"]), market["coins"]
     moving = np.ones((rows, coins), dtype=bool)
     if market["stillness"] > 0:
@@ -128,7 +128,7 @@ def test_skipping_changes_nothing(
     """Random markets, parameters, overrides, modes, late listings, delistings and odd candles."""
     rows, coins = 2200, market["coins"]
     template = example_a()
-    hlcvs = stepped_market(market, rows, exchange["price_step"])
+    hlcvs = stepped_market(market, rows, exchange["price_step"] / market["ticks_a_step"])
     for row, field, value in odd:
         hlcvs[row, 0, field] = value
     plain = {
