@@ -123,3 +123,20 @@ def both_ways(case: EngineCase) -> tuple[Any, Any]:
         return fills.tolist(), equity.tolist(), usd, btc
 
     return outcome(plan_every_row=True), outcome()
+
+
+def bundle_meta(coins: int) -> dict[str, Any]:
+    """What a bundle must say of itself."""
+    coin = {"symbol": "AAA/USDT:USDT", "exchange": "x", "quote": "USDT", "base": "AAA"}
+    coin |= dict.fromkeys(["qty_step", "price_step", "min_qty", "min_cost", "c_mult", "maker_fee", "taker_fee"], 0.001)
+    coin |= dict.fromkeys(["first_valid_index", "last_valid_index", "warmup_minutes", "trade_start_index"], 0)
+    run = dict.fromkeys(
+        [
+            "requested_start_timestamp_ms",
+            "effective_start_timestamp_ms",
+            "warmup_minutes_requested",
+            "warmup_minutes_provided",
+        ],
+        0,
+    )
+    return run | {"coins": [dict(coin) for _ in range(coins)]}

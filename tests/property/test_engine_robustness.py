@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine_cases import EngineCase, example_a, example_b, random_market
+from engine_cases import EngineCase, bundle_meta, example_a, example_b, random_market
 from test_planner_examples import base
 
 ODD_NUMBERS = [0, -0.0, -1, 1, 0.5, 1e-300, -1e-300, 1e-9, 1e9, 1e18, 1e308, -1e308]
@@ -102,22 +102,6 @@ def test_odd_candles_do_not_break_a_run(cells: list[tuple[int, int, float]]) -> 
     except pbr.EngineError as exc:
         assert "row" in str(exc)
         assert exc.row is not None
-
-
-def bundle_meta(coins: int) -> dict[str, Any]:
-    coin = {"symbol": "AAA/USDT:USDT", "exchange": "x", "quote": "USDT", "base": "AAA"}
-    coin |= dict.fromkeys(["qty_step", "price_step", "min_qty", "min_cost", "c_mult", "maker_fee", "taker_fee"], 0.001)
-    coin |= dict.fromkeys(["first_valid_index", "last_valid_index", "warmup_minutes", "trade_start_index"], 0)
-    run = dict.fromkeys(
-        [
-            "requested_start_timestamp_ms",
-            "effective_start_timestamp_ms",
-            "warmup_minutes_requested",
-            "warmup_minutes_provided",
-        ],
-        0,
-    )
-    return run | {"coins": [dict(coin) for _ in range(coins)]}
 
 
 def make_bundle(case: Any) -> Any:
