@@ -315,13 +315,15 @@ impl EntryInputs<'_> {
 
     /// Market price below which the position might count as an incomplete first order (8.3 step 3).
     ///
-    /// At price p a first order is the venue's minimum, or what `min_cost` buys rounded up, or what its cost buys rounded.
+    /// At price p a first order is the venue's minimum, or what `min_cost` buys rounded up, or what its cost buys rounded;
+    /// the latter two are multiples of the step.
     pub fn partial_below<S: Side>(&self, position: Position) -> f64 {
         let (ex, size) = (self.exchange, S::magnitude(position.size));
         let cost = ((self.balance * self.params.effective_limit()) * self.params.entry_initial_qty_pct).abs();
+        let least = ((size / PARTIAL_INITIAL / ex.qty_step) * (1.0 - 1e-9)).floor() + 1.0;
         let below = |cost: f64, rounding: f64| {
-            let surplus = size / PARTIAL_INITIAL - rounding * ex.qty_step;
-            if surplus > 0.0 { cost / (ex.c_mult * surplus) * (1.0 + 1e-9) } else { f64::INFINITY }
+            let bought = (least - rounding) * ex.qty_step - 1e-9;
+            if bought > 0.0 { cost / (ex.c_mult * bought) * (1.0 + 1e-9) } else { f64::INFINITY }
         };
         if size <= PARTIAL_INITIAL * ex.min_qty * (1.0 + 1e-9) {
             return f64::INFINITY;
