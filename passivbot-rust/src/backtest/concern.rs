@@ -85,7 +85,7 @@ pub struct SideOutlook {
     pub headroom: f64,
     /// Rows in which something of an open position might fill.
     pub open_rows: RowSet,
-    /// Those in which that may depend on trailing extremes.
+    /// Those in which an entry must be looked at that may depend on trailing extremes.
     pub trail_rows: RowSet,
     /// Rows in which the first entry of a flat coin might fill.
     pub flat_rows: RowSet,
@@ -156,7 +156,7 @@ impl Scene<'_> {
             self.renew_open::<S>(side, page, coin, room);
             let OpenRows { entry, close, unstuck, .. } = side.open[coin];
             side.open_rows |= entry | close | (unstuck & may_unstick);
-            side.trail_rows |= (entry | close) & all_rows_if(side.watches[coin].trails());
+            side.trail_rows |= entry & all_rows_if(side.watches[coin].trailing_entry);
         }
         self.renew_flat_rows::<S>(side, page);
         globals.twel_threshold >= 0.0 && reducible && total > globals.total_limit * globals.twel_threshold

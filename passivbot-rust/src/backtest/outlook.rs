@@ -38,7 +38,6 @@ use super::concern::{Page, SLACK, Scene, SideOutlook, toward_entries};
 use super::contest::ContestKind;
 use super::tape::{RowSet, rows_from};
 use super::watch::{GATE_SLACK, Watch};
-use crate::closes::CloseInputs;
 use crate::entries::EntryInputs;
 use crate::num::{new_position, quantize, round_step, wallet_exposure};
 use crate::orchestrator::Part;
@@ -128,7 +127,7 @@ impl Outlook {
         self.sides.iter().fold(0, |rows, side| rows | side.open_rows | side.flat_rows)
     }
 
-    /// Next orders that may depend on trailing extremes will be looked at for the row.
+    /// Entries that may depend on trailing extremes will be looked at for the row.
     #[inline]
     pub fn asks_for_extremes<S: Side>(&self, at: usize) -> bool {
         S::of(&self.sides).trail_rows >> at & 1 == 1
@@ -195,7 +194,7 @@ impl Scene<'_> {
         for &coin in S::of(&self.state.positions.open) {
             let rows = &side.open[coin];
             let unstuck = may_unstick && self.here(rows.unstuck);
-            if unstuck || (self.here(rows.close) && self.close_fills::<S>(coin)) {
+            if unstuck || self.here(rows.close) {
                 S::of_mut(&mut outlook.asks)[coin].closes = true;
                 outlook.part.unstuck |= unstuck;
                 any = true;
@@ -332,21 +331,5 @@ impl Scene<'_> {
         let exposure = |size, price| wallet_exposure(ex.c_mult, self.input.balance, size, price);
         let added = exposure(size, price) - exposure(position.size, position.price);
         added < headroom + GATE_SLACK
-    }
-
-    /// The next close itself against the next candle.
-    fn close_fills<S: Side>(&self, coin: usize) -> bool {
-        let (state, symbol) = (self.state, &self.input.symbols[coin]);
-        let tape = &state.tape.coins[coin];
-        let closes = CloseInputs {
-            exchange: &symbol.exchange,
-            params: &S::of(&symbol.sides).params,
-            trailing: &S::of(state.trailing)[coin],
-            balance: self.input.balance,
-            touch_out: tape.touch(state.at),
-        };
-        let order = closes.next::<S>(S::of(&state.positions.held)[coin]);
-        let extreme = toward_entries::<S>(&tape.high, &tape.low)[state.at + 1];
-        order.qty != 0.0 && S::Opposite::deeper(extreme, order.price)
     }
 }

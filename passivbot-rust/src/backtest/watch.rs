@@ -94,8 +94,9 @@ pub struct Watch {
     pub close: Option<Level>,
     /// The position counts as stuck as far as exposure goes.
     pub may_unstick: bool,
-    /// The next entry or close may depend on the trailing extremes.
-    trailing_entry: bool,
+    /// The next entry may depend on the trailing extremes.
+    pub trailing_entry: bool,
+    /// The next close may.
     trailing_close: bool,
 }
 
