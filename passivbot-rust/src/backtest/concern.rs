@@ -85,6 +85,13 @@ pub struct SideOutlook {
     pub headroom: f64,
     /// Rows in which something of an open position might fill.
     pub open_rows: RowSet,
+    /// The same by kind: unstuck closes apart.
+    entry_and_close_rows: RowSet,
+    unstuck_rows: RowSet,
+    /// Balances for which the levels of all open positions hold.
+    covered: (f64, f64),
+    /// A position has changed, or entries were left out for lack of room: positions must be looked at one by one.
+    pub touched: bool,
     /// Those in which an entry must be looked at that may depend on trailing extremes.
     pub trail_rows: RowSet,
     /// Rows in which the first entry of a flat coin might fill.
@@ -103,6 +110,7 @@ impl SideOutlook {
             cramped: vec![0; n],
             asked_cramped: vec![false; n],
             contest: Contest::new(n),
+            touched: true,
             ..Self::default()
         }
     }
@@ -134,7 +142,6 @@ impl Scene<'_> {
     pub fn renew_side<S: Side>(&self, sides: &mut PerSide<SideOutlook>, page: &Page) -> bool {
         let (state, input) = (self.state, self.input);
         let (globals, side) = (S::of(&input.globals), S::of_mut(sides));
-        (side.open_rows, side.trail_rows) = (0, 0);
         if !globals.enabled() {
             return false;
         }
@@ -150,14 +157,12 @@ impl Scene<'_> {
             total += exposure;
         }
         side.headroom = globals.total_limit.max(0.0) - total;
-        let may_unstick = all_rows_if(globals.unstuck_allowance > 0.0);
-        let room = side.headroom * input.balance;
-        for &coin in open {
-            self.renew_open::<S>(side, page, coin, room);
-            let OpenRows { entry, close, unstuck, .. } = side.open[coin];
-            side.open_rows |= entry | close | (unstuck & may_unstick);
-            side.trail_rows |= entry & all_rows_if(side.watches[coin].trailing_entry);
+        let covered = side.covered.0 <= input.balance && input.balance <= side.covered.1;
+        if page.is_new || side.touched || !covered {
+            self.renew_all_open::<S>(side, page);
         }
+        let may_unstick = all_rows_if(globals.unstuck_allowance > 0.0);
+        side.open_rows = side.entry_and_close_rows | (side.unstuck_rows & may_unstick);
         self.renew_flat_rows::<S>(side, page);
         globals.twel_threshold >= 0.0 && reducible && total > globals.total_limit * globals.twel_threshold
     }
@@ -177,6 +182,23 @@ impl Scene<'_> {
         side.rules = S::of(&self.input.globals).rules(tradable, forced);
         for (limit, symbol) in side.limits.iter_mut().zip(&self.input.symbols) {
             *limit = S::of(&symbol.sides).params.wallet_exposure_limit;
+        }
+    }
+
+    /// Takes levels and rows of all open positions anew where they no longer hold.
+    fn renew_all_open<S: Side>(&self, side: &mut SideOutlook, page: &Page) {
+        let room = side.headroom * self.input.balance;
+        (side.entry_and_close_rows, side.unstuck_rows, side.trail_rows) = (0, 0, 0);
+        side.covered = (f64::NEG_INFINITY, f64::INFINITY);
+        side.touched = false;
+        for &coin in S::of(&self.state.positions.open) {
+            self.renew_open::<S>(side, page, coin, room);
+            let (OpenRows { entry, close, unstuck, barred }, watch) = (side.open[coin], &side.watches[coin]);
+            side.entry_and_close_rows |= entry | close;
+            side.unstuck_rows |= unstuck;
+            side.trail_rows |= entry & all_rows_if(watch.trailing_entry);
+            side.covered = (side.covered.0.max(watch.balances.0), side.covered.1.min(watch.balances.1));
+            side.touched |= barred;
         }
     }
 

@@ -85,7 +85,9 @@ impl Outlook {
     #[inline]
     pub fn forget_position<S: Side>(&mut self, coin: usize) {
         self.stale = true;
-        S::of_mut(&mut self.sides).watches[coin] = Watch::NONE;
+        let side = S::of_mut(&mut self.sides);
+        side.watches[coin] = Watch::NONE;
+        side.touched = true;
     }
 
     /// The tape holds other rows.
@@ -98,6 +100,7 @@ impl Outlook {
         self.stale = true;
         for side in [&mut self.sides.long, &mut self.sides.short] {
             side.watches.fill(Watch::NONE);
+            side.touched = true;
             side.same_coins = false;
         }
     }

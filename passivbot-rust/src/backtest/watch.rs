@@ -83,7 +83,8 @@ pub struct Level {
 pub struct Watch {
     /// Hourly log-range EMA that the levels were computed with.
     pub volatility: f64,
-    balances: (f64, f64),
+    /// Balances for which the levels hold.
+    pub balances: (f64, f64),
     /// Re-entries.
     pub entry: Option<Level>,
     /// Below this market price a first order might be completed.
