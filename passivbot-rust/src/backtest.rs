@@ -249,8 +249,8 @@ impl<'a, C: Candles> Engine<'a, C> {
             }
         }
         self.sample_to(rows.end);
-        self.trail_all::<Long>(rows.end);
-        self.trail_all::<Short>(rows.end);
+        self.trail_open::<Long>(rows.end, |_, _| true);
+        self.trail_open::<Short>(rows.end, |_, _| true);
         Ok(())
     }
 
@@ -342,33 +342,12 @@ impl<'a, C: Candles> Engine<'a, C> {
         }
     }
 
-    /// Moves the trailing extremes of all open positions up to a row, without that row.
-    fn trail_all<S: Side>(&mut self, end: usize) {
+    /// Moves the trailing extremes of open positions that somebody asks for up to a row, without that row.
+    fn trail_open<S: Side>(&mut self, end: usize, asked: impl Fn(&Outlook, usize) -> bool) {
         for i in 0..S::of(&self.positions.open).len() {
             let coin = S::of(&self.positions.open)[i];
-            if S::of(&self.trails)[coin] {
+            if S::of(&self.trails)[coin] && asked(&self.outlook, coin) {
                 self.trail::<S>(coin, end);
-            }
-        }
-    }
-
-    /// Moves the trailing extremes of open positions up to a row, that row included, where orders may depend on them.
-    fn trail_open<S: Side>(&mut self, row: usize) {
-        for i in 0..S::of(&self.positions.open).len() {
-            let coin = S::of(&self.positions.open)[i];
-            if S::of(&self.trails)[coin] && self.outlook.trails::<S>(coin) {
-                self.trail::<S>(coin, row + 1);
-            }
-        }
-    }
-
-    /// The same of what is marked for planning.
-    fn trail_part<S: Side>(&mut self, row: usize) {
-        for i in 0..self.outlook.part.coins.len() {
-            let coin = self.outlook.part.coins[i];
-            let asked = S::of(&self.outlook.asks)[coin].anything() && S::of(&self.positions.held)[coin].is_open();
-            if asked && S::of(&self.trails)[coin] && self.outlook.trails::<S>(coin) {
-                self.trail::<S>(coin, row + 1);
             }
         }
     }
@@ -435,8 +414,8 @@ impl<'a, C: Candles> Engine<'a, C> {
     }
 
     fn plan_whole(&mut self, row: usize) -> Result<(), CoreError> {
-        self.trail_all::<Long>(row + 1);
-        self.trail_all::<Short>(row + 1);
+        self.trail_open::<Long>(row + 1, |_, _| true);
+        self.trail_open::<Short>(row + 1, |_, _| true);
         let state = state_after!(self, row);
         for (coin, symbol) in self.input.symbols.iter_mut().enumerate() {
             state.refill(coin, symbol, self.run.filter_by_min_effective_cost);
@@ -458,8 +437,8 @@ impl<'a, C: Candles> Engine<'a, C> {
 
     /// Plans what the outlook has marked.
     fn plan_part(&mut self, row: usize) -> Result<(), CoreError> {
-        self.trail_part::<Long>(row);
-        self.trail_part::<Short>(row);
+        self.trail_open::<Long>(row + 1, Outlook::plans_trailing::<Long>);
+        self.trail_open::<Short>(row + 1, Outlook::plans_trailing::<Short>);
         let state = state_after!(self, row);
         let filter = self.run.filter_by_min_effective_cost;
         let part = &self.outlook.part;
@@ -495,10 +474,10 @@ impl<'a, C: Candles> Engine<'a, C> {
             return false;
         }
         if self.outlook.asks_for_extremes::<Long>(at) {
-            self.trail_open::<Long>(row);
+            self.trail_open::<Long>(row + 1, Outlook::trails::<Long>);
         }
         if self.outlook.asks_for_extremes::<Short>(at) {
-            self.trail_open::<Short>(row);
+            self.trail_open::<Short>(row + 1, Outlook::trails::<Short>);
         }
         let state = state_after!(self, row);
         Scene { state: &state, input: &self.input }.may_fill(&mut self.outlook)

@@ -4,14 +4,16 @@
 mod common;
 
 use allocation_counter::measure;
-use common::{EXCHANGE, template_params};
-use ndarray::{Array1, Array3};
+use common::{EXCHANGE, Walk, market, template_params};
+use ndarray::Array1;
 use passivbot_rust::backtest::{CoinSpec, MINUTE_MS, RunOutput, RunParams};
 use passivbot_rust::batch::{Cube, Job, run_job};
 use passivbot_rust::types::{BotParams, FillLog, OrderKind, OrderType, PerSide, Pside};
 use std::sync::atomic::AtomicBool;
 
 const COINS: usize = 5;
+/// A lively market.
+const WALK: Walk = Walk { step: 0.003, pull: 0.0005, ticks: 8.0 };
 /// Rows of the shorter run; the longer one has twice as many.
 const ROWS: usize = 10 * 1440;
 const WARMUP: usize = 1440;
@@ -21,34 +23,6 @@ const LOG_COLUMNS: u64 = 17;
 const DOUBLINGS: u64 = 2;
 /// Lists of the planner that may meet their longest content in the second half only.
 const LATE_LISTS: u64 = 12;
-
-/// The finaliser of splitmix64 as a number between -1 and 1.
-fn noise(k: usize, stream: usize) -> f64 {
-    let mut x = (k as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(stream as u64);
-    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-}
-
-/// Random walks that are pulled back to 100, on ticks of 0.01.
-fn market(rows: usize) -> Array3<f64> {
-    let mut cube = Array3::zeros((rows, COINS, 4));
-    for coin in 0..COINS {
-        let mut close = 100.0_f64;
-        for row in 0..rows {
-            let (before, stream) = (close, 4 * coin);
-            close += close * 0.003 * noise(row, stream) - 0.0005 * (close - 100.0);
-            close = (close * 100.0).round() / 100.0;
-            let high = close.max(before) + (8.0 * noise(row, stream + 1).abs()).floor() / 100.0;
-            let low = close.min(before) - (8.0 * noise(row, stream + 2).abs()).floor() / 100.0;
-            let volume = 1000.0 * (1.5 + noise(row, stream + 3));
-            for (field, value) in [high, low, close, volume].into_iter().enumerate() {
-                cube[[row, coin, field]] = value;
-            }
-        }
-    }
-    cube
-}
 
 /// The template, quick enough for a few days, with grids and trailing orders, unstucking and both enforcers.
 fn params(slots: usize) -> BotParams {
@@ -153,7 +127,7 @@ fn assert_lively(fills: &FillLog) {
 
 #[test]
 fn minutes_do_not_allocate() {
-    let candles = market(2 * ROWS);
+    let candles = market(2 * ROWS, COINS, &WALK);
     let btc_usd = Array1::from_elem(2 * ROWS, 50_000.0);
     let cube = Cube { hlcvs: candles.view(), btc_usd: btc_usd.view() };
     for (slots, filter_by_min_effective_cost) in [(2, false), (2, true), (COINS, false)] {

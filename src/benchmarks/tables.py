@@ -93,6 +93,6 @@ def batch_table(rows: Sequence[BatchRow]) -> Table:
     ]  # fmt: skip
     caption = (
         f"backtest_batch, long and short, metrics only; fastest of {batch.PAIRS}; scaling: best of {batch.PAIRS} "
-        "pairs. Memory as above; series that the threads share (8 bytes a coin-minute each) come on top of the target."
+        "pairs. Memory as above; the threads share nothing but the candles."
     )
     return table("Batch", caption, heads, cells)

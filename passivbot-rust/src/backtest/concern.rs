@@ -43,7 +43,7 @@ pub struct Page {
 
 impl Page {
     /// Looks at a new stretch.
-    fn read(&mut self, state: &RowState<'_>) {
+    pub fn read(&mut self, state: &RowState<'_>) {
         self.ample_room = 0.0;
         for ((smallest, coin), tape) in self.smallest_costs.iter_mut().zip(state.coins).zip(&state.tape.coins) {
             let ex = &coin.exchange;
@@ -85,15 +85,15 @@ pub struct SideOutlook {
     pub headroom: f64,
     /// Rows in which something of an open position might fill.
     pub open_rows: RowSet,
-    /// The same by kind: unstuck closes apart.
+    /// Those of them in which an entry must be looked at that may depend on trailing extremes.
+    pub trail_rows: RowSet,
+    /// What `open_rows` is made of: unstuck closes apart, which count only with an allowance.
     entry_and_close_rows: RowSet,
     unstuck_rows: RowSet,
     /// Balances for which the levels of all open positions hold.
     covered: (f64, f64),
     /// A position has changed, or entries were left out for lack of room: positions must be looked at one by one.
     pub touched: bool,
-    /// Those in which an entry must be looked at that may depend on trailing extremes.
-    pub trail_rows: RowSet,
     /// Rows in which the first entry of a flat coin might fill.
     pub flat_rows: RowSet,
 }
@@ -131,13 +131,6 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// Looks at a stretch that is new; nothing to do in others.
-    pub fn read_page(&self, page: &mut Page) {
-        if page.is_new {
-            page.read(self.state);
-        }
-    }
-
     /// Takes levels and row sets of a side anew where they no longer hold. True if the side's enforcer might act.
     pub fn renew_side<S: Side>(&self, sides: &mut PerSide<SideOutlook>, page: &Page) -> bool {
         let (state, input) = (self.state, self.input);

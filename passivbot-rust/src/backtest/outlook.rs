@@ -48,6 +48,7 @@ use crate::types::{Order, PerSide, Position};
 
 /// Slack of distances from the touch, far above their rounding and far below what matters.
 const DEPTH_SLACK: f64 = 1e-12;
+
 /// What the proof rests on between two events.
 #[derive(Clone, Debug, Default)]
 pub struct Outlook {
@@ -141,6 +142,12 @@ impl Outlook {
     pub fn trails<S: Side>(&self, coin: usize) -> bool {
         S::of(&self.sides).watches[coin].trails()
     }
+
+    /// The position is marked for planning, and its orders may depend on its trailing extremes.
+    #[inline]
+    pub fn plans_trailing<S: Side>(&self, coin: usize) -> bool {
+        S::of(&self.asks)[coin].anything() && self.trails::<S>(coin)
+    }
 }
 
 impl Scene<'_> {
@@ -150,7 +157,9 @@ impl Scene<'_> {
         outlook.sizing = self.input.balance;
         outlook.restless = self.has_forced_panic();
         let Outlook { sides, page, restless, .. } = outlook;
-        self.read_page(page);
+        if page.is_new {
+            page.read(self.state);
+        }
         *restless |= self.renew_side::<Long>(sides, page);
         *restless |= self.renew_side::<Short>(sides, page);
         page.is_new = false;

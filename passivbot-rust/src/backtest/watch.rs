@@ -27,9 +27,6 @@ const FAR_TOO_LITTLE: f64 = 0.8;
 /// A re-entry is no smaller than a first order, which is at most this multiple of the position (8.3).
 const FIRST_OVER_SIZE: f64 = 1.25;
 
-/// Levels do not depend on trailing extremes.
-const NOT_TRAILED: TrailingBundle = TrailingBundle::NONE;
-
 /// What the levels of a position are computed from, the balance apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Basis<'a> {
@@ -50,13 +47,13 @@ pub struct Basis<'a> {
 impl Basis<'_> {
     fn entries(&self, balance: f64) -> EntryInputs<'_> {
         let Self { exchange, params, position, volatility, .. } = *self;
-        let trailing = &NOT_TRAILED;
+        let trailing = &TrailingBundle::NONE; // levels do not depend on it
         EntryInputs { exchange, params, trailing, balance, band_in: position.price, volatility }
     }
 
     fn exit<S: Side>(&self, balance: f64) -> Option<Exit> {
         let Self { exchange, params, position, .. } = *self;
-        let trailing = &NOT_TRAILED;
+        let trailing = &TrailingBundle::NONE; // levels do not depend on it
         CloseInputs { exchange, params, trailing, balance, touch_out: position.price }.exit::<S>(position)
     }
 
@@ -233,7 +230,8 @@ fn common_close<S: Side>(a: &Exit, b: &Exit) -> Option<Level> {
 ///
 /// The gate admits no part below the venue's minimum, which costs at least `min_cost` and `min_qty` times the price. It does
 /// not examine orders below that minimum; those come from inflation alone, and only where the uninflated order would end
-/// between the limit and 1.01 times it, or is the minimum itself and overshoots.
+/// between the limit and 1.01 times it, or is the minimum itself and overshoots. Prices off the venue's step, which can make
+/// such orders too, are for the caller to leave out.
 #[derive(Clone, Copy, Debug)]
 pub struct Barrier {
     /// Room of the side that the barrier was built for; with more of it the barrier may not hold.

@@ -176,6 +176,17 @@ fn checked_cube<'a>(
     if fields == 4 { Ok(cube) } else { Err(bad_value(format!("hlcvs must have 4 fields a candle, got {fields}"))) }
 }
 
+/// A run over all rows of a cube.
+fn whole_run(
+    cube: &Cube<'_>,
+    bot_params: &Bound<'_, PyAny>,
+    exchange_params_list: &Bound<'_, PyAny>,
+    backtest_params_dict: &Bound<'_, PyAny>,
+) -> PyResult<Run> {
+    let (rows, columns, _) = cube.hlcvs.dim();
+    convert::run(bot_params, exchange_params_list, backtest_params_dict, 0..rows, columns)
+}
+
 #[pyfunction]
 fn run_backtest<'py>(
     py: Python<'py>,
@@ -186,8 +197,7 @@ fn run_backtest<'py>(
     backtest_params_dict: &Bound<'py, PyAny>,
 ) -> PyResult<FullResult<'py>> {
     let cube = checked_cube(&hlcvs, &btc_usd)?;
-    let (rows, columns, _) = cube.hlcvs.dim();
-    let run = convert::run(bot_params, exchange_params_list, backtest_params_dict, 0..rows, columns)?;
+    let run = whole_run(&cube, bot_params, exchange_params_list, backtest_params_dict)?;
     execute(py, &run, &cube)
 }
 
@@ -201,8 +211,7 @@ fn run_backtest_columns<'py>(
     backtest_params_dict: &Bound<'py, PyAny>,
 ) -> PyResult<Columns<'py>> {
     let cube = checked_cube(&hlcvs, &btc_usd)?;
-    let (rows, columns, _) = cube.hlcvs.dim();
-    let mut run = convert::run(bot_params, exchange_params_list, backtest_params_dict, 0..rows, columns)?;
+    let mut run = whole_run(&cube, bot_params, exchange_params_list, backtest_params_dict)?;
     run.job.run.metrics_only = false;
     let (output, analysis) = compute(py, &run, &cube)?;
     let equities = equity_array(py, &output, &run)?;
@@ -238,7 +247,7 @@ fn backtest_single_coin<'py>(
         return Err(bad_value(format!("hlcv must have 4 fields a candle, got {fields}")));
     }
     let (bot, exchange) = (PyList::new(py, [bot_params])?, PyList::new(py, [exchange_params])?);
-    let run = convert::run(bot.as_any(), exchange.as_any(), backtest_params_dict, 0..rows, 1)?;
+    let run = whole_run(&cube, bot.as_any(), exchange.as_any(), backtest_params_dict)?;
     execute(py, &run, &cube)
 }
 
