@@ -18,7 +18,7 @@
 //!   must remove, because the side has no room for the smallest order, are not looked at. That holds for prices on the
 //!   venue's step: a ladder rounds others once more, after which the smallest order may be cheaper, or the entry too small
 //!   for the gate to examine.
-//! - *Panic* orders on tradable coins (forced modes): nothing is skipped.
+//! - *Panic* orders need an open position, which a coin that is forced to panic never gets.
 //! - *Errors*: the planner refuses a balance, price, band or volatility that is not a positive number. Once a candle has
 //!   a price that could lead to one, or a span an EMA weight outside (0, 1], nothing is skipped any more (`odd`).
 //!
@@ -41,7 +41,7 @@ use super::watch::{GATE_SLACK, Watch};
 use crate::entries::EntryInputs;
 use crate::num::{new_position, quantize, round_step, wallet_exposure};
 use crate::orchestrator::Part;
-use crate::orchestrator::input::{Ask, Mode};
+use crate::orchestrator::input::Ask;
 use crate::risk::TINY;
 use crate::side::{Long, Short, Side};
 use crate::types::{Order, PerSide, Position};
@@ -62,7 +62,7 @@ pub struct Outlook {
     /// The parts cannot be told apart: everything must be planned.
     pub whole: bool,
     page: Page,
-    /// The side's enforcer might act, or a forced panic is on: nothing is skipped.
+    /// The side's enforcer might act: nothing is skipped.
     restless: bool,
     /// Row sets must be renewed before they are used again.
     stale: bool,
@@ -155,7 +155,7 @@ impl Scene<'_> {
     pub fn renew(&self, outlook: &mut Outlook) {
         outlook.stale = false;
         outlook.sizing = self.input.balance;
-        outlook.restless = self.has_forced_panic();
+        outlook.restless = false;
         let Outlook { sides, page, restless, .. } = outlook;
         if page.is_new {
             page.read(self.state);
@@ -163,11 +163,6 @@ impl Scene<'_> {
         *restless |= self.renew_side::<Long>(sides, page);
         *restless |= self.renew_side::<Short>(sides, page);
         page.is_new = false;
-    }
-
-    fn has_forced_panic(&self) -> bool {
-        let panics = |coin: &usize| self.state.coins[*coin].forced_modes.iter().any(|mode| *mode == Some(Mode::Panic));
-        self.state.forced.iter().any(panics)
     }
 
     /// Finds out which orders planned at this row, which is one of concern, might fill in the next one; false if none.
