@@ -516,6 +516,14 @@ def cost_to_qty(cost: float, price: float, c_mult: float) -> float:
 def qty_to_cost(qty: float, price: float, c_mult: float) -> float:
     """Cost of `qty` at `price`, never negative."""
 
+def calc_ema_series(values: NDArray[np.float64], span: float) -> NDArray[np.float64]:
+    """Bias-corrected EMA of each value, float64 [n], seeded by the first (candles.md 10.1). `span` is not rounded;
+    a value that is not finite repeats the one before, as the first value it makes everything NaN."""
+
+def calc_log_ranges(highs: NDArray[np.float64], lows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """ln(high / low) of each candle, float64 [n], the engine's bits; 0 where a price is not above 0.
+    ValueError: lengths differ."""
+
 def calc_wallet_exposure(c_mult: float, balance: float, position_size: float, position_price: float) -> float:
     """Cost of a position over the balance; 0 without balance or position."""
 

@@ -1,94 +1,129 @@
-"""The only door to candles (`candles.md` 4-8): one manager serves the one-minute candles of one exchange.
+"""The only door to candles (`candles.md` 4-11): one manager serves the candles of one exchange.
 
-What the store lacks comes from the source the manager was given; without a source it serves what is on disk.
+What the store lacks is fetched from the exchange it was given; without one it serves what is on disk.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
+from collections.abc import Iterable
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from candles import fetch
-from candles.fill import floor_minute, standardize_gaps
+from candles import history, present
+from candles.ema_queries import Age, EmaQueries
+from candles.emas import Emas, SyntheticMinutes
+from candles.feed import ARCHIVE_FROM_MINUTES
+from candles.fill import standardize_gaps
 from candles.gaps import clear_gaps, gap_summary
-from candles.resample import aggregate
-from candles.sources.protocol import CandleSource
-from candles.store import CandleStore
-from core.clock import MINUTE_MS, Clock, SystemClock
+from candles.longer import LongerCandles
+from candles.open_feed import FeedOptions, open_feed
+from candles.prices import LastPrices
+from core.clock import MINUTE_MS
 from markets.candle import CANDLE_DTYPE, Candles, timeframe_ms
 
 __all__ = ["CandlestickManager"]
 
 
-class CandlestickManager:
-    """Candles of one exchange, from the store and, where that has gaps, from `source`.
+class CandlestickManager(EmaQueries):
+    """Candles, EMAs and last prices of one exchange. Queries are coroutines; `timeframe` may be called `tf`.
 
-    `compact` merges the day files of months that are over, once a symbol; for backtests and tools, not for live.
+    `exchange` is an async CCXT client, which stays its owner's to close, or a `CandleSource`, or None: only what is on
+    disk (and the market `sample`, which is computed). The options are those of `candles.open_feed.FeedOptions`.
+    Raises CandleFetchError where the exchange could not be asked: never silently nothing.
     """
 
-    def __init__(
-        self,
-        source: CandleSource | None = None,
-        exchange_name: str = "unknown",
-        *,
-        cache_dir: str | Path = "caches",
-        clock: Clock | None = None,
-        default_window_candles: int = 100,
-        compact: bool = False,
-    ) -> None:
-        self.source = source
-        self.exchange_name = source.id if source and exchange_name == "unknown" else exchange_name
-        self.cache_dir = Path(cache_dir)
-        self.clock = clock or SystemClock()
-        self.default_window_candles = default_window_candles
-        self.store = CandleStore(self.cache_dir, self.exchange_name, self.clock)
-        self._compact = compact
+    def __init__(self, exchange: Any = None, exchange_name: str = "unknown", **options: Any) -> None:
+        self.options = FeedOptions(**options)
+        self.feed = open_feed(exchange, exchange_name, self.options)
+        self.store = self.feed.store
+        self._longer = LongerCandles(self.feed)
+        self._prices = LastPrices(self.feed)
+        self._synthetic = SyntheticMinutes()
+        self._emas = Emas(self._load_for_ema, self.feed.clock, self._synthetic)
         self._prepared: set[str] = set()
 
-    def get_candles(  # noqa: PLR0913 - the interface that `candles.md` 4 fixes
+    async def __aenter__(self) -> CandlestickManager:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections to archives."""
+        if self.feed.archive:
+            await self.feed.archive.aclose()
+
+    async def close(self) -> None:
+        await self.aclose()
+
+    # --- candles
+
+    async def get_candles(  # noqa: PLR0913 - the interface that `candles.md` 4 fixes
         self,
         symbol: str,
         *,
         start_ts: float | None = None,
         end_ts: float | None = None,
-        max_age_ms: int | None = None,
+        max_age_ms: Age = None,
         strict: bool = False,
-        timeframe: str = "1m",
+        timeframe: str | None = None,
+        tf: str | None = None,
         force_refetch_gaps: bool = False,
         fill_leading_gaps: bool = False,
+        skip_historical_gap_fill: bool = False,
     ) -> Candles:
         """Candles of both ends' minutes and all between, never of the minute in progress.
 
         Missing minutes are zero candles at the last close, from the first row on (from `start_ts` with
-        `fill_leading_gaps`); with `strict` they are missing. The default window ends at the last finished minute.
-        `max_age_ms` tells how old the last refresh may be; only sources that grow by the minute need it.
-        Raises ValueError for a negative `max_age_ms`, DataError for what the source or the store cannot deliver.
+        `fill_leading_gaps`); with `strict` they are missing, as they are in longer timeframes. The default window ends
+        at the last finished minute. Raises ValueError for a negative `max_age_ms`.
         """
         if max_age_ms is not None and max_age_ms < 0:
             raise ValueError("max_age_ms cannot be negative")
-        period = timeframe_ms(timeframe)
+        frame = (timeframe or tf or "1m").strip().lower()
+        period = timeframe_ms(frame)
         start, end = self._window(start_ts, end_ts, period)
         if force_refetch_gaps:
             self.clear_known_gaps(symbol, (start, end))
         if start > end:
             return np.empty(0, CANDLE_DTYPE)
         if period > MINUTE_MS:
-            return self._longer(symbol, timeframe, period, (start, end))
-        real = self._load(symbol, start, end)
+            return await self._longer.load(symbol, frame, period, (start, end), max_age_ms)
+        await self._prepare(symbol)
+        real = await self._load(symbol, (start, end), max_age_ms, edges_only=skip_historical_gap_fill)
         if strict:
             return real
-        if not len(real) or real["ts"][0] > start:
-            real = np.concatenate((self.store.read_last_before(symbol, start), real))
-        return standardize_gaps(
-            real, start_ts=start, end_ts=end, fill_leading_gaps=fill_leading_gaps, assume_sorted=True
-        )
+        return self._filled(symbol, real, (start, end), fill_leading_gaps=fill_leading_gaps)
 
     @staticmethod
-    def standardize_gaps(candles: Candles, **window: Any) -> Candles:
+    def standardize_gaps(candles: Candles, *, symbol: str | None = None, **window: Any) -> Candles:
         """See `candles.fill.standardize_gaps`."""
         return standardize_gaps(candles, **window)
+
+    async def refresh(self, symbol: str, through_ts: float | None = None) -> None:
+        """Fetch the newest candles, up to the last finished minute or through `through_ts`."""
+        await self._prepare(symbol)
+        await present.refresh(self.feed, symbol, None if through_ts is None else int(through_ts))
+        self.store.prune(symbol, self.options.max_disk_candles_per_symbol_per_tf)
+
+    async def warmup_since(self, symbols: Iterable[str], since_ts: float) -> None:
+        """Bring each symbol's candles since then into the store, one symbol after the other."""
+        for symbol in symbols:
+            await self.get_candles(symbol, start_ts=since_ts, max_age_ms=0, strict=True, skip_historical_gap_fill=True)
+
+    async def first_ts(self, symbol: str) -> int | None:
+        """The first candle there ever was, as far as source and store know; else the first stored; None if none."""
+        meta = self.store.read_meta(symbol)
+        if meta.inception_ts is None and self.feed.source and self.feed.source.version:
+            return await self.feed.source.first_ts(symbol)
+        return meta.first_seen_ts if meta.inception_ts is None else meta.inception_ts
+
+    # --- gaps
 
     def clear_known_gaps(self, symbol: str, date_range: tuple[int, int] | None = None) -> int:
         """Forget gaps that overlap the range in ms, all without one; the number of gaps forgotten."""
@@ -102,31 +137,62 @@ class CandlestickManager:
         """Counts and list of the symbol's known gaps."""
         return gap_summary(self.store.read_meta(symbol).known_gaps)
 
-    def first_ts(self, symbol: str) -> int | None:
-        """The first candle there ever was, as far as source and store know; else the first stored; None if none."""
-        known = self.source.first_ts(symbol) if self.source else None
-        meta = self.store.read_meta(symbol)
-        return next((ts for ts in (known, meta.inception_ts, meta.first_seen_ts) if ts is not None), None)
+    # --- prices
+
+    async def get_current_close(self, symbol: str, max_age_ms: Age = None) -> float:
+        """The last price; NaN if nobody knows one."""
+        return await self._prices.current_close(symbol, max_age_ms)
+
+    async def get_last_prices(self, symbols: Iterable[str], max_age_ms: Age = 10_000) -> dict[str, float]:
+        """Last prices, 0 where nobody knows one."""
+        prices = {symbol: await self.get_current_close(symbol, max_age_ms) for symbol in symbols}
+        return {symbol: price if math.isfinite(price) else 0.0 for symbol, price in prices.items()}
+
+    # --- parts
 
     def _window(self, start_ts: float | None, end_ts: float | None, period: int) -> tuple[int, int]:
         """Both ends on the grid; the last period that is over is the latest."""
-        last = floor_minute(self.clock.now_ms()) // period * period - period
+        last = (self.feed.last_final() + MINUTE_MS) // period * period - period
         end = last if end_ts is None else min(int(end_ts) // period * period, last)
-        start = end - self.default_window_candles * period if start_ts is None else int(start_ts) // period * period
+        start = end - self.feed.window * period if start_ts is None else int(start_ts) // period * period
         return start, end
 
-    def _load(self, symbol: str, start: int, end: int) -> Candles:
+    async def _prepare(self, symbol: str) -> None:
         if symbol not in self._prepared:
-            if self.source:
-                fetch.prepare_symbol(self.store, self.source, symbol)
-            if self._compact:
-                self.store.compact(symbol)
+            await history.prepare_symbol(self.feed, symbol, compact=self.options.compact)
             self._prepared.add(symbol)
-        return fetch.load(self.store, self.source, symbol, start, end)
 
-    def _longer(self, symbol: str, timeframe: str, period: int, window: tuple[int, int]) -> Candles:
-        """Stored candles of that timeframe, else sums of one-minute ones; missing periods stay missing."""
+    async def _load(self, symbol: str, window: tuple[int, int], max_age_ms: Age, *, edges_only: bool) -> Candles:
+        """The real rows; what is missing is fetched as far as the age asked for wants it (5.4-5.7)."""
         start, end = window
-        stored = CandleStore(self.cache_dir, self.exchange_name, self.clock, timeframe.strip().lower())
-        candles = stored.read(symbol, start, end)
-        return candles if len(candles) else aggregate(self._load(symbol, start, end + period - MINUTE_MS), period)
+        feed = self.feed
+        tail_allowed = True
+        if feed.source and end >= feed.last_final() and max_age_ms is not None:
+            last = feed.last_refresh(symbol)
+            if max_age_ms == 0 or last == 0 or feed.clock.now_ms() - last > max_age_ms:
+                await self.refresh(symbol, end)
+            else:
+                tail_allowed = False
+        is_long = (end - start) // MINUTE_MS > ARCHIVE_FROM_MINUTES
+        if (is_long and not edges_only) or end < feed.last_final():
+            return await history.load_history(feed, symbol, start, end, tail_allowed=tail_allowed)
+        if not tail_allowed:
+            return feed.store.read(symbol, start, end)
+        return await present.load_present(feed, symbol, start, end, edges_only=edges_only)
+
+    def _filled(self, symbol: str, real: Candles, window: tuple[int, int], *, fill_leading_gaps: bool) -> Candles:
+        """With zero candles for missing minutes, carried on from the last candle before the window."""
+        start, end = window
+        if not len(real) or real["ts"][0] > start:
+            real = np.concatenate((self.store.read_last_before(symbol, start), real))
+        filled = standardize_gaps(
+            real, start_ts=start, end_ts=end, fill_leading_gaps=fill_leading_gaps, assume_sorted=True
+        )
+        if self.feed.source and self._synthetic.note(symbol, filled, self.feed.clock.now_ms()):
+            self._emas.forget(symbol)
+        return filled
+
+    async def _load_for_ema(self, symbol: str, start_ts: int, end_ts: int, max_age_ms: Age, timeframe: str) -> Candles:
+        return await self.get_candles(
+            symbol, start_ts=start_ts, end_ts=end_ts, max_age_ms=max_age_ms, timeframe=timeframe
+        )

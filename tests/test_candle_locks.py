@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import multiprocessing
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from candles.locks import candle_lock
+from candles.locks import candle_lock, candle_lock_async
 from core.clock import ManualClock, SystemClock
 from core.errors import LockTimeoutError
 
@@ -157,3 +158,41 @@ def test_replaced_file_is_not_the_lock(directory: Path) -> None:
     with candle_lock(directory, purpose="x", clock=ManualClock(0), timeout_s=1, sleep=lambda _: None):
         assert not armed
         assert json.loads(path.read_text())["purpose"] == "x"
+
+
+def test_tasks_exclude_each_other(directory: Path) -> None:
+    """Of two tasks one waits, by the clock it was given; what a task starts inside the lock may take it again."""
+    clock, order = ManualClock(0), []
+
+    async def hold(name: str) -> None:
+        async with candle_lock_async(directory, purpose=name, clock=clock):
+            order.append(f"{name} in")
+            await asyncio.sleep(0)
+            async with candle_lock_async(directory, purpose="nested", clock=clock):
+                await asyncio.to_thread(_nest, directory, clock)
+            order.append(f"{name} out")
+
+    async def both() -> None:
+        await asyncio.gather(hold("one"), hold("two"))
+
+    asyncio.run(both())
+    assert order == ["one in", "one out", "two in", "two out"]
+    assert clock.sleeps
+
+
+def _nest(directory: Path, clock: ManualClock) -> None:
+    with candle_lock(directory, purpose="thread", clock=clock, timeout_s=0.0):
+        pass
+
+
+def test_tasks_time_out(directory: Path) -> None:
+    """A task is told who holds the lock, as a thread is."""
+    fd = _hold(directory / ".lock", pid=os.getpid(), heartbeat_s=0.0)
+
+    async def wait() -> None:
+        async with candle_lock_async(directory, purpose="x", clock=ManualClock(0), timeout_s=3.0):
+            pass
+
+    with pytest.raises(LockTimeoutError, match="stayed locked for 3 s"):
+        asyncio.run(wait())
+    os.close(fd)

@@ -156,6 +156,24 @@ pub fn ema_moves(alpha: f64) -> bool {
     alpha.is_finite() && alpha > 0.0
 }
 
+/// Bias-corrected EMA of each value, as the live bot shows it (`candles.md` 10.1): the first value is the seed, a value
+/// that is not finite changes nothing. The weight `den` is 1 up to rounding, and carried for the last digits' sake.
+pub fn ema_series(values: &[f64], span: f64, out: &mut Vec<f64>) {
+    let alpha = ema_alpha(span);
+    let (mut num, mut den) = (values.first().copied().unwrap_or(0.0), 1.0);
+    out.clear();
+    out.extend(values.iter().enumerate().map(|(i, &x)| {
+        if i > 0 && x.is_finite() {
+            num = alpha * x + (1.0 - alpha) * num;
+            den = alpha + (1.0 - alpha) * den;
+            if den <= f64::MIN_POSITIVE {
+                (num, den) = (alpha * x, alpha);
+            }
+        }
+        if num.is_finite() { num / den } else { f64::NAN }
+    }));
+}
+
 /// Two spans mean the same EMA (`orchestrator.md` 4.3).
 #[inline]
 pub fn same_span(key: f64, wanted: f64) -> bool {

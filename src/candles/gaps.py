@@ -108,12 +108,12 @@ def merge_gaps(gaps: Gaps) -> list[KnownGap]:
     return merged
 
 
-def without_rows(gaps: Gaps, ts: npt.NDArray[np.int64]) -> list[KnownGap]:
+def without_rows(gaps: Gaps, ts: npt.NDArray[np.int64], period_ms: int = MINUTE_MS) -> list[KnownGap]:
     """The gaps that remain when rows at ascending `ts` have arrived: trimmed, split or gone."""
     return [
         replace(gap, start_ts=start, end_ts=end)
         for gap in gaps
-        for start, end in missing_spans(ts, gap.start_ts, gap.end_ts)
+        for start, end in missing_spans(ts, gap.start_ts, gap.end_ts, period_ms)
     ]
 
 

@@ -1,22 +1,24 @@
-"""One exclusive lock a symbol, for processes and threads that fetch into the same store (`candles.md` 18).
+"""One exclusive lock a symbol, for processes, threads and tasks that fetch into the same store (`candles.md` 18).
 
-The lock is the operating system's (`flock`), so a process that dies drops it. The file's content tells others who
-holds it; its modification time is the holder's heartbeat.
+The lock is the operating system's (`filelock`), so a process that dies drops it. The file's content tells others who
+holds it; its modification time is the holder's heartbeat. What runs inside the lock may take it again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from core.clock import Clock
 from core.errors import LockTimeoutError, RunError
@@ -29,16 +31,8 @@ STALE_S = 180.0
 SUSPECT_S = 5.0  # a holder that has just begun gets this long to write its first heartbeat
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 2.0
 
-_in_process: dict[Path, _Queue] = {}
-_registry = threading.Lock()
-
-
-class _Queue:
-    """Threads of this process wait here first; the file lock is taken once, however deep one thread nests."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.depth = 0
+# Paths whose lock the running thread or task holds; copied into what it starts, which is part of its work.
+_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 
 
 @contextmanager
@@ -50,63 +44,91 @@ def candle_lock(
     timeout_s: float = 600.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[None]:
-    """Hold the lock of a symbol's directory, `.../{exchange}/{timeframe}/{symbol}`; re-entrant within a thread.
+    """Hold the lock of a symbol's directory, `.../{exchange}/{timeframe}/{symbol}`; re-entrant.
 
     Raises LockTimeoutError naming the owner and the age of its last heartbeat.
     """
     path = directory.absolute() / LOCK_NAME
-    with _registry:
-        queue = _in_process.setdefault(path, _Queue())
-    if not queue.lock.acquire(timeout=timeout_s):
-        raise LockTimeoutError(_timeout_text(path, timeout_s, clock))
-    try:
-        queue.depth += 1
-        if queue.depth > 1:
-            yield
-            return
-        fd = _acquire(path, timeout_s, clock, sleep)
-        try:
-            with _heartbeat(path, fd, purpose, clock):
-                yield
-        finally:
-            fcntl.flock(fd, fcntl.LOCK_UN)
-            os.close(fd)
-    finally:
-        queue.depth -= 1
-        queue.lock.release()
+    if path in _held.get():
+        yield
+        return
+    waiting = _Waiting(path, clock, timeout_s)
+    while (lock := waiting.attempt()) is None:
+        sleep(waiting.next_wait_s())
+    with _holding(lock, path, purpose, clock):
+        yield
 
 
-def _acquire(path: Path, timeout_s: float, clock: Clock, sleep: Callable[[float], None]) -> int:
-    deadline = clock.now_ms() + timeout_s * 1000.0
-    wait = FIRST_WAIT_S
-    suspect, since = None, 0
-    while (fd := _try(path)) is None:
-        stale = _stale_heartbeat(path, clock)
-        if stale != suspect:
-            suspect, since = stale, clock.now_ms()
-        if suspect is not None and clock.now_ms() - since >= SUSPECT_S * 1000.0:
-            _move_away(path)
-        if clock.now_ms() >= deadline:
-            raise LockTimeoutError(_timeout_text(path, timeout_s, clock))
-        sleep(wait * _jitter(wait))
-        wait = min(2.0 * wait, LONGEST_WAIT_S)
-    return fd
+@asynccontextmanager
+async def candle_lock_async(
+    directory: Path, *, purpose: str, clock: Clock, timeout_s: float = 600.0
+) -> AsyncIterator[None]:
+    """The same for tasks of an event loop: waiting lets others run."""
+    path = directory.absolute() / LOCK_NAME
+    if path in _held.get():
+        yield
+        return
+    waiting = _Waiting(path, clock, timeout_s)
+    while (lock := waiting.attempt()) is None:
+        await clock.sleep(waiting.next_wait_s())
+    with _holding(lock, path, purpose, clock):
+        yield
 
 
-def _try(path: Path) -> int | None:
-    """An open, locked descriptor of the file that has the name now, or None."""
+class _Waiting:
+    """Attempts to get a lock, and how long to wait between them."""
+
+    def __init__(self, path: Path, clock: Clock, timeout_s: float) -> None:
+        self._path, self._clock, self._timeout_s = path, clock, timeout_s
+        self._deadline = clock.now_ms() + timeout_s * 1000.0
+        self._wait_s = FIRST_WAIT_S
+        self._suspect: int | None = None
+        self._suspected_at = 0
+
+    def attempt(self) -> FileLock | None:
+        """The lock, or None if it is held. Raises LockTimeoutError when the time is over."""
+        lock = _try(self._path)
+        if lock is None:
+            self._heal_if_stale()
+            if self._clock.now_ms() >= self._deadline:
+                raise LockTimeoutError(_timeout_text(self._path, self._timeout_s, self._clock))
+        return lock
+
+    def next_wait_s(self) -> float:
+        wait = self._wait_s
+        self._wait_s = min(2.0 * wait, LONGEST_WAIT_S)
+        return wait * _jitter(wait)
+
+    def _heal_if_stale(self) -> None:
+        stale = _stale_heartbeat(self._path, self._clock)
+        if stale != self._suspect:
+            self._suspect, self._suspected_at = stale, self._clock.now_ms()
+        if self._suspect is not None and self._clock.now_ms() - self._suspected_at >= SUSPECT_S * 1000.0:
+            _move_away(self._path)
+
+
+def _try(path: Path) -> FileLock | None:
+    """The locked file that has the name now, or None."""
+    inode = 0
+
+    def note(fd: int) -> None:
+        nonlocal inode
+        inode = os.fstat(fd).st_ino
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = FileLock(
+            path, mode=0o644, thread_local=False, fallback_to_soft=False, preserve_lock_file=True, on_acquired=note
+        )
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
     except OSError as exc:
         raise RunError(f"cannot lock {path}: {exc.strerror or exc}") from exc
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if path.stat().st_ino == os.fstat(fd).st_ino:
-            return fd
-    except OSError:  # held by another, or the name went to another file meanwhile
-        pass
-    os.close(fd)
+    with suppress(FileNotFoundError):
+        if path.stat().st_ino == inode:
+            return lock
+    lock.release()  # the name went to another file meanwhile
     return None
 
 
@@ -116,7 +138,48 @@ def _jitter(seed: float) -> float:
 
 
 @contextmanager
-def _heartbeat(path: Path, fd: int, purpose: str, clock: Clock) -> Iterator[None]:
+def _holding(lock: FileLock, path: Path, purpose: str, clock: Clock) -> Iterator[None]:
+    token = _held.set(_held.get() | {path})
+    try:
+        with _heartbeat(path, purpose, clock):
+            yield
+    finally:
+        _held.reset(token)
+        lock.release()
+
+
+class _Heart:
+    """One thread a process that refreshes the files of all locks it holds."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._owners: dict[Path, tuple[dict[str, Any], Clock]] = {}
+        self._thread: threading.Thread | None = None
+
+    def add(self, path: Path, owner: dict[str, Any], clock: Clock) -> None:
+        with self._guard:
+            self._owners[path] = (owner, clock)
+            if self._thread is None or not self._thread.is_alive():  # none yet, or this process was forked
+                self._thread = threading.Thread(target=self._beat, name="candle locks", daemon=True)
+                self._thread.start()
+
+    def remove(self, path: Path) -> None:
+        with self._guard:
+            self._owners.pop(path, None)
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(HEARTBEAT_S)
+            with self._guard:
+                for path, (owner, clock) in self._owners.items():
+                    _write_owner(path, owner | {"heartbeat_at": clock.now_ms()})
+
+
+_heart = _Heart()
+
+
+@contextmanager
+def _heartbeat(path: Path, purpose: str, clock: Clock) -> Iterator[None]:
     """Write who holds the lock and refresh the file's time now and then until the holder is done."""
     now = clock.now_ms()
     owner = {
@@ -126,28 +189,24 @@ def _heartbeat(path: Path, fd: int, purpose: str, clock: Clock) -> Iterator[None
         "heartbeat_at": now,
         "purpose": purpose,
     }
-    done = threading.Event()
-
-    def beat() -> None:
-        while not done.wait(HEARTBEAT_S):
-            _write_owner(path, fd, owner | {"heartbeat_at": clock.now_ms()})
-
-    _write_owner(path, fd, owner)
-    beater = threading.Thread(target=beat, name=f"heartbeat {path}", daemon=True)
-    beater.start()
+    _write_owner(path, owner)
+    _heart.add(path, owner, clock)
     try:
         yield
     finally:
-        done.set()
-        beater.join()
+        _heart.remove(path)
 
 
-def _write_owner(path: Path, fd: int, owner: dict[str, Any]) -> None:
+def _write_owner(path: Path, owner: dict[str, Any]) -> None:
     """Not vital: on a full disk the lock works without its text."""
     try:
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(owner).encode(), 0)
-        os.utime(fd, (owner["heartbeat_at"] / 1000.0,) * 2)
+        fd = os.open(path, os.O_RDWR)  # not created: where the name is gone, nobody reads it
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps(owner).encode(), 0)
+            os.utime(fd, (owner["heartbeat_at"] / 1000.0,) * 2)
+        finally:
+            os.close(fd)
     except OSError as exc:
         logger.debug("candle_lock_text_failed path=%s error=%s", path, exc)
 

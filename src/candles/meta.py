@@ -14,6 +14,7 @@ from candles.gaps import KnownGap, dump_gaps, merge_gaps, parse_gaps, without_ro
 from core.clock import MINUTE_MS
 from core.errors import DataError
 from core.files import read_json, write_json
+from markets.candle import timeframe_ms
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class SymbolMeta:
             self,
             first_seen_ts=first if self.first_seen_ts is None else min(self.first_seen_ts, first),
             last_final_ts=last if self.last_final_ts is None else max(self.last_final_ts, last),
-            known_gaps=tuple(without_rows(self.known_gaps, ts)),
+            known_gaps=tuple(without_rows(self.known_gaps, ts, timeframe_ms(self.timeframe))),
         )
         if self.inception_ts is None or self.inception_ts <= first:
             return moved

@@ -115,6 +115,14 @@ def read_file(path: Path, identity: FileIdentity) -> Candles:
     return out
 
 
+def count_rows(path: Path) -> int:
+    """The rows a file says it has; 0 if it cannot be read, which a reader will notice."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError):
+        return 0
+
+
 def _check_footer(path: Path, footer: dict[str, str], identity: FileIdentity) -> None:
     version = footer.get("pb.schema", "")
     if version.isdigit() and int(version) > SCHEMA_VERSION:

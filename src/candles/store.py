@@ -13,23 +13,24 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
 from candles.fill import sort_candles
-from candles.locks import candle_lock
+from candles.locks import candle_lock, candle_lock_async
+from candles.memory import FileMemory
 from candles.meta import META_NAME, SymbolMeta, read_meta, write_meta
-from candles.parquet import DamagedFileError, FileIdentity, read_file, write_file
+from candles.parquet import DamagedFileError, FileIdentity, count_rows, read_file, write_file
 from core import paths
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock
 from core.dates import ts_to_date
 from core.errors import StoreError
 from core.files import remove_orphans
-from markets.candle import ARCHIVE, ARCHIVE_FILL, CANDLE_DTYPE, VALUE_FIELDS, Candles, timeframe_ms
+from markets.candle import ARCHIVE, ARCHIVE_FILL, CANDLE_DTYPE, IMPORT, VALUE_FIELDS, Candles, timeframe_ms
 from markets.symbols import short_exchange
 
 logger = logging.getLogger(__name__)
@@ -86,14 +87,17 @@ def period_bounds(name: str) -> tuple[int, int] | None:
 
 
 class CandleStore:
-    """Candles of one exchange and timeframe."""
+    """Candles of one exchange and timeframe; `memory_rows` of each symbol are kept in memory, for live use."""
 
-    def __init__(self, cache_dir: Path, exchange: str, clock: Clock, timeframe: str = "1m") -> None:
+    def __init__(
+        self, cache_dir: Path, exchange: str, clock: Clock, timeframe: str = "1m", memory_rows: int = 0
+    ) -> None:
         self.exchange = short_exchange(exchange)
         self.timeframe = timeframe
         self.period_ms = timeframe_ms(timeframe)
         self.clock = clock
         self.root = paths.ohlcv_dir(cache_dir, self.exchange) / timeframe
+        self._memory = FileMemory(memory_rows)
 
     def directory(self, symbol: str) -> Path:
         return self.root / symbol_dir_name(symbol)
@@ -101,6 +105,10 @@ class CandleStore:
     def lock(self, symbol: str, purpose: str, timeout_s: float = 600.0) -> AbstractContextManager[None]:
         """The symbol's exclusive lock, to be held while fetching and storing."""
         return candle_lock(self.directory(symbol), purpose=purpose, clock=self.clock, timeout_s=timeout_s)
+
+    def lock_async(self, symbol: str, purpose: str, timeout_s: float = 600.0) -> AbstractAsyncContextManager[None]:
+        """The same for a task."""
+        return candle_lock_async(self.directory(symbol), purpose=purpose, clock=self.clock, timeout_s=timeout_s)
 
     def files(self, symbol: str, start_ts: int | None = None, end_ts: int | None = None) -> list[Path]:
         """The candle files that meet the range (all without one), months before the days that override them."""
@@ -138,8 +146,13 @@ class CandleStore:
                 return rows[-1:]
         return np.empty(0, CANDLE_DTYPE)
 
-    def write(self, symbol: str, candles: Candles, purpose: str = "store") -> WriteResult:
-        """Merge rows into the store: files first, then the meta file. Safe to repeat after a crash at any moment."""
+    def write(
+        self, symbol: str, candles: Candles, purpose: str = "store", refreshed_ms: int | None = None
+    ) -> WriteResult:
+        """Merge rows into the store: files first, then the meta file. Safe to repeat after a crash at any moment.
+
+        `refreshed_ms` is noted in the meta data as the time of the last refresh.
+        """
         candles = candles[np.argsort(candles["ts"], kind="stable")]
         result = WriteResult()
         if not len(candles):
@@ -151,9 +164,33 @@ class CandleStore:
                 result += self._merge_into(symbol, name, rows)
             meta = self.read_meta(symbol)
             changed = meta.with_rows(sort_candles(candles)["ts"])
+            if refreshed_ms is not None:
+                changed = replace(changed, last_refresh_ms=max(meta.last_refresh_ms, refreshed_ms))
             if changed != meta or not (self.directory(symbol) / META_NAME).exists():
                 write_meta(self.directory(symbol), changed)
         return result
+
+    def prune(self, symbol: str, max_rows: int) -> int:
+        """Remove the oldest files until at most `max_rows` rows are left; the rows removed. 0 keeps everything.
+
+        Files with rows that the user imported stay.
+        """
+        if max_rows <= 0:
+            return 0
+        with self.lock(symbol, "prune"):
+            files = sorted(self.files(symbol), key=lambda path: path.name)
+            counts = [count_rows(path) for path in files]
+            excess, removed = sum(counts) - max_rows, 0
+            for path, count in zip(files, counts, strict=True):
+                if removed >= excess:
+                    break
+                if (self._read_or_quarantine(symbol, path)["src"] == IMPORT).any():
+                    continue
+                path.unlink(missing_ok=True)
+                removed += count
+        if removed:
+            logger.info("candles_pruned exchange=%s symbol=%s rows=%d", self.exchange, symbol, removed)
+        return removed
 
     def compact(self, symbol: str) -> None:
         """Merge the day files of months that are over into their month files."""
@@ -202,7 +239,7 @@ class CandleStore:
 
     def _read_or_quarantine(self, symbol: str, path: Path) -> Candles:
         try:
-            return read_file(path, self._identity(symbol, path.name))
+            return self._memory.get(path, lambda: read_file(path, self._identity(symbol, path.name)))
         except DamagedFileError as exc:
             self._quarantine(path, exc)
             return np.empty(0, CANDLE_DTYPE)
@@ -251,6 +288,7 @@ class CandleStore:
         leftovers = [file for file in covered if file != path]
         if len(merged) and (leftovers or not np.array_equal(merged, old)):
             write_file(path, merged, identity, self.clock.now_ms(), fsync=is_month)
+            self._memory.put(path, merged)
         for file in leftovers:
             file.unlink(missing_ok=True)
         return _difference(old, merged)

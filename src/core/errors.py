@@ -3,6 +3,7 @@
     PassivbotError                 status 1   data that is wrong, or something that failed while running
     ├── DataError                             candles, markets, datasets
     │   ├── StoreError                        a file of the candle store is damaged or of an unknown version
+    │   ├── CandleFetchError                  an exchange did not answer, or refused
     │   ├── OfflineDataError                  something needed is not on disk and the network is off
     │   └── LockTimeoutError                       another process held a lock for too long
     ├── RunError                              the engine refused its input, a write failed, a disk is full
@@ -30,6 +31,10 @@ class DataError(PassivbotError):
 
 class StoreError(DataError):
     """A file of the candle store is damaged, or written by a newer version."""
+
+
+class CandleFetchError(DataError):
+    """An exchange could not be asked for candles: not the same as having none."""
 
 
 class OfflineDataError(DataError):

@@ -2,10 +2,11 @@
 
 use super::failures::bad_value;
 use crate::analysis::METRICS;
+use crate::logarithm::log_ranges;
 use crate::num;
 use crate::side::{Long, Short, Side};
 use crate::types::{BotParams, OrderType, TrailingBundle};
-use numpy::PyReadonlyArray1;
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -68,6 +69,32 @@ fn cost_to_qty(cost: f64, price: f64, c_mult: f64) -> f64 {
 #[pyfunction]
 fn qty_to_cost(qty: f64, price: f64, c_mult: f64) -> f64 {
     num::qty_to_cost(qty, price, c_mult)
+}
+
+#[pyfunction]
+fn calc_ema_series<'py>(py: Python<'py>, values: PyReadonlyArray1<'py, f64>, span: f64) -> Bound<'py, PyArray1<f64>> {
+    let owned = values.as_array().to_vec();
+    py.detach(|| {
+        let mut out = Vec::with_capacity(owned.len());
+        num::ema_series(&owned, span, &mut out);
+        out
+    })
+    .into_pyarray(py)
+}
+
+#[pyfunction]
+fn calc_log_ranges<'py>(
+    py: Python<'py>,
+    highs: PyReadonlyArray1<'py, f64>,
+    lows: PyReadonlyArray1<'py, f64>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let (highs, lows) = (highs.as_array().to_vec(), lows.as_array().to_vec());
+    if highs.len() != lows.len() {
+        return Err(bad_value(format!("highs has {} values, lows {}", highs.len(), lows.len())));
+    }
+    let mut ranges = vec![0.0; highs.len()];
+    log_ranges(&highs, &lows, &mut ranges);
+    Ok(ranges.into_pyarray(py))
 }
 
 #[pyfunction]
@@ -188,6 +215,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(hysteresis, m)?)?;
     m.add_function(wrap_pyfunction!(cost_to_qty, m)?)?;
     m.add_function(wrap_pyfunction!(qty_to_cost, m)?)?;
+    m.add_function(wrap_pyfunction!(calc_ema_series, m)?)?;
+    m.add_function(wrap_pyfunction!(calc_log_ranges, m)?)?;
     m.add_function(wrap_pyfunction!(calc_wallet_exposure, m)?)?;
     m.add_function(wrap_pyfunction!(calc_new_psize_pprice, m)?)?;
     m.add_function(wrap_pyfunction!(calc_pnl_long, m)?)?;

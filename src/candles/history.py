@@ -1,0 +1,220 @@
+"""Candles of the past: what is missing is fetched from archives first, then from the exchange (`candles.md` 5.6-5.8).
+
+What an exchange was asked for and does not have becomes a known gap, so that it is not asked for ever again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from candles.events import tell
+from candles.feed import Feed
+from candles.fill import missing_spans
+from candles.gaps import PERSISTENT_AFTER, Gaps, add_gap
+from candles.meta import SymbolMeta
+from candles.sources.protocol import CandleSource
+from candles.store import CandleStore
+from core.clock import DAY_MS, MINUTE_MS
+from core.dates import ts_to_date
+from markets.candle import CANDLE_DTYPE, Candles
+
+logger = logging.getLogger(__name__)
+
+Span = tuple[int, int]  # first and last minute
+
+
+async def prepare_symbol(feed: Feed, symbol: str, *, compact: bool) -> None:
+    """Drop what another version of the source has left in the store, note since when the symbol exists, tidy up."""
+    if feed.source and feed.source.version:
+        await _check_version(feed, feed.source, symbol)
+    if compact:
+        await asyncio.to_thread(feed.store.compact, symbol)
+
+
+async def _check_version(feed: Feed, source: CandleSource, symbol: str) -> None:
+    inception = await source.first_ts(symbol)
+    meta = feed.store.read_meta(symbol)
+    if (meta.inception_source, meta.inception_ts) == (source.version, inception):
+        return
+    async with feed.lock(symbol, "prepare"):
+        if feed.store.files(symbol):
+            logger.info("candles_dropped exchange=%s symbol=%s: made by another version", feed.exchange, symbol)
+            feed.store.clear(symbol)
+        feed.store.update_meta(
+            symbol, lambda meta: replace(meta, inception_ts=inception, inception_source=source.version)
+        )
+
+
+async def load_history(feed: Feed, symbol: str, start: int, end: int, *, tail_allowed: bool = True) -> Candles:
+    """The real rows of the range, after asking for those that are missing and worth asking for.
+
+    Without `tail_allowed` a missing end is left alone. Raises CandleFetchError, with all that has arrived stored.
+    """
+    candles = await read(feed.store, symbol, start, end)
+    source = feed.source
+    if source is not None and not is_covered(candles, start, end):
+        _note_pre_inception(feed, symbol, start)
+    if source is None or not _worth_asking(feed, symbol, candles, (start, end), tail_allowed):
+        return candles
+    async with feed.lock(symbol, "fetch"):
+        candles = await read(feed.store, symbol, start, end)  # another program may have fetched it meanwhile
+        spans = _worth_asking(feed, symbol, candles, (start, end), tail_allowed)
+        if spans and feed.archive:
+            await from_archive(feed, symbol, start, end)
+            candles = await read(feed.store, symbol, start, end)
+            spans = _worth_asking(feed, symbol, candles, (start, end), tail_allowed)
+        if spans:
+            await _from_source(feed, source, symbol, (start, end), spans)
+            candles = await read(feed.store, symbol, start, end)
+            note_missing(feed, feed.store, symbol, _worth_asking(feed, symbol, candles, (start, end), tail_allowed))
+    return candles
+
+
+async def read(store: CandleStore, symbol: str, start: int, end: int) -> Candles:
+    """Stored rows; long ranges are read beside the event loop."""
+    if end - start > 2 * DAY_MS:
+        return await asyncio.to_thread(store.read, symbol, start, end)
+    return store.read(symbol, start, end)
+
+
+def is_covered(candles: Candles, start: int, end: int) -> bool:
+    """Whether ascending candles within the range are all of its minutes."""
+    return len(candles) == (end - start) // MINUTE_MS + 1
+
+
+def _worth_asking(feed: Feed, symbol: str, candles: Candles, window: Span, tail_allowed: bool) -> list[Span]:
+    """Missing spans that do not lie inside a gap known for good; before the first candle nothing is missing."""
+    if is_covered(candles, *window):
+        return []
+    meta = feed.store.read_meta(symbol)
+    first = max(window[0], meta.inception_ts or window[0])
+    spans = missing_spans(candles["ts"], first, window[1])
+    if not tail_allowed and spans and spans[-1][1] == window[1]:
+        spans.pop()
+    return [span for span in spans if not blocked(meta.known_gaps, span, feed.clock.now_ms())]
+
+
+def blocked(gaps: Gaps, span: Span, now_ms: int) -> bool:
+    """Whether the span lies inside one gap that is not worth another try."""
+    return any(gap.blocks_fetching(now_ms) and gap.start_ts <= span[0] and span[1] <= gap.end_ts for gap in gaps)
+
+
+async def from_archive(feed: Feed, symbol: str, start: int, end: int) -> None:
+    """Store what the archive has of the whole days in the range; since when the coin exists may spare it a search."""
+    start = max(start, feed.store.read_meta(symbol).inception_ts or start)
+    if feed.archive and start < end:
+        contract = feed.contract(symbol)
+        await feed.archive.prefetch(feed.store, symbol, start, end, market_id=contract.id, contract_size=contract.size)
+
+
+async def _from_source(feed: Feed, source: CandleSource, symbol: str, window: Span, spans: Sequence[Span]) -> None:
+    """Ask for every touched day once, however many holes it has."""
+    earliest = source.earliest(MINUTE_MS, feed.last_final())
+    start = max(window[0], earliest or 0, feed.store.read_meta(symbol).inception_ts or 0)
+    if earliest is not None and spans[0][0] < earliest:
+        _note_out_of_reach(feed, symbol, (spans[0][0], min(earliest - MINUTE_MS, window[1])))
+    days = list(_days(spans, start, window[1]))
+    rows = MonthBuffer(feed.store, symbol)
+    try:
+        for done, (low, high) in enumerate(days, start=1):
+            await source.fetch(symbol, "1m", low, high, rows.add)
+            _tell_progress(feed, symbol, done, len(days))
+    finally:  # what has arrived is stored, whatever stopped the rest
+        rows.flush()
+
+
+def _days(spans: Sequence[Span], start: int, end: int) -> Iterator[Span]:
+    """The parts of `[start, end]` that lie in UTC days which a span touches."""
+    touched: set[int] = set()
+    for low, high in spans:
+        if high >= start:
+            touched.update(range(max(low, start) // DAY_MS, high // DAY_MS + 1))
+    for day in sorted(touched):
+        yield max(day * DAY_MS, start), min((day + 1) * DAY_MS - MINUTE_MS, end)
+
+
+def _tell_progress(feed: Feed, symbol: str, done: int, total: int) -> None:
+    tell(
+        feed.callback,
+        {"kind": "ccxt_fetch_ohlcv", "stage": "progress", "symbol": symbol, "tf": "1m", "done": done, "total": total},
+    )
+
+
+def _note_out_of_reach(feed: Feed, symbol: str, span: Span) -> None:
+    """What lies before the exchange's last so many candles cannot be had from it any more."""
+    now = feed.clock.now_ms()
+    feed.store.update_meta(
+        symbol,
+        lambda meta: meta.with_gaps(add_gap(meta.known_gaps, span, "no_archive", now, retry_count=PERSISTENT_AFTER)),
+    )
+
+
+def _note_pre_inception(feed: Feed, symbol: str, start: int) -> None:
+    """Nothing was there before the first candle; the gap record says so to whoever looks."""
+    meta = feed.store.read_meta(symbol)
+    span = (start, (meta.inception_ts or 0) - MINUTE_MS)
+    now = feed.clock.now_ms()
+    if span[0] <= span[1] and not blocked(meta.known_gaps, span, now):
+        feed.store.update_meta(
+            symbol,
+            lambda meta: meta.with_gaps(
+                add_gap(meta.known_gaps, span, "pre_inception", now, retry_count=PERSISTENT_AFTER)
+            ),
+        )
+
+
+def note_missing(feed: Feed, store: CandleStore, symbol: str, spans: Sequence[Span]) -> None:
+    """The exchange has answered and these candles were not in the answer."""
+    now = feed.clock.now_ms()
+
+    def noted(meta: SymbolMeta) -> SymbolMeta:
+        gaps = list(meta.known_gaps)
+        for span in spans:
+            gaps = add_gap(gaps, span, "fetch_failed", now)
+        return meta.with_gaps(gaps)
+
+    if spans:
+        meta = store.update_meta(symbol, noted)
+        logger.info(
+            "candles_missing exchange=%s symbol=%s timeframe=%s spans=%d candles=%d first=%s last=%s known_gaps=%d",
+            feed.exchange, symbol, store.timeframe, len(spans),
+            sum((high - low) // store.period_ms + 1 for low, high in spans),
+            ts_to_date(spans[0][0]), ts_to_date(spans[-1][1]), len(meta.known_gaps),
+        )  # fmt: skip
+
+
+def note_inception(feed: Feed, symbol: str, inception_ts: int, source: str) -> None:
+    """Enter the first candle an exchange ever had; nothing before it is asked for."""
+    known = feed.store.read_meta(symbol)
+    if known.inception_ts is not None and known.inception_ts <= inception_ts:
+        return
+    if known.first_seen_ts is not None and known.first_seen_ts < inception_ts:
+        inception_ts = known.first_seen_ts
+    feed.store.update_meta(symbol, lambda meta: meta.with_inception(inception_ts, source))
+
+
+class MonthBuffer:
+    """Rows of one symbol gathered a month at a time, so that each month's file is written once."""
+
+    def __init__(self, store: CandleStore, symbol: str) -> None:
+        self._store, self._symbol = store, symbol
+        self._parts: list[Candles] = []
+
+    async def add(self, candles: Candles) -> None:
+        """Take a page; pages come in ascending order, months that are complete are written."""
+        months = candles["ts"].astype("M8[ms]").astype("M8[M]")
+        for month in np.unique(months):
+            if self._parts and month != self._parts[-1]["ts"][-1].astype("M8[ms]").astype("M8[M]"):
+                self.flush()  # not in a thread: one that outlives a cancelled task would write without the lock
+            self._parts.append(candles[months == month])
+
+    def flush(self) -> None:
+        """Write what has been gathered."""
+        parts, self._parts = self._parts, []
+        rows = np.concatenate(parts) if parts else np.empty(0, CANDLE_DTYPE)
+        self._store.write(self._symbol, rows, "fetch")

@@ -1,0 +1,87 @@
+"""Candles of longer timeframes: the exchange's own, no sums of minutes while there is an exchange (`candles.md` 6)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from candles.feed import Feed
+from candles.fill import missing_spans
+from candles.history import MonthBuffer, Span, blocked, note_missing, read
+from candles.resample import aggregate
+from candles.sources.protocol import CandleSource
+from candles.store import CandleStore
+from core.clock import MINUTE_MS
+from markets.candle import Candles
+
+REMEMBERED_RANGES = 8
+
+Key = tuple[str, int, int]  # timeframe, start, end
+
+
+class LongerCandles:
+    """Ranges of longer timeframes, remembered a few a symbol."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._remembered: dict[str, OrderedDict[Key, tuple[int, Candles]]] = {}
+
+    async def load(
+        self, symbol: str, timeframe: str, period: int, window: tuple[int, int], max_age_ms: int | None
+    ) -> Candles:
+        """Candles of the range; periods without one are missing. Raises CandleFetchError."""
+        start, end = window
+        store = self._feed.store_of(timeframe)
+        if self._feed.source is None:
+            return await self._from_disk(store, symbol, period, window)
+        remembered = self._recall(symbol, (timeframe, start, end), max_age_ms)
+        if remembered is not None:
+            return remembered
+        earliest = self._feed.source.earliest(period, end)
+        start = max(start, earliest or start, (store.read_meta(symbol).inception_ts or start) // period * period)
+        candles = store.read(symbol, start, end)
+        if self._missing(store, symbol, candles, (start, end)):
+            candles = await self._fetch(self._feed.source, store, symbol, (start, end))
+        self._remember(symbol, (timeframe, *window), candles)
+        return candles
+
+    async def _fetch(self, source: CandleSource, store: CandleStore, symbol: str, window: tuple[int, int]) -> Candles:
+        start, end = window
+        async with self._feed.lock(symbol, "fetch", store):
+            candles = store.read(symbol, start, end)  # another program may have fetched it meanwhile
+            if not self._missing(store, symbol, candles, window):
+                return candles
+            rows = MonthBuffer(store, symbol)
+            try:
+                await source.fetch(symbol, store.timeframe, start, end, rows.add)
+            finally:
+                rows.flush()
+            candles = store.read(symbol, start, end)
+            note_missing(self._feed, store, symbol, self._missing(store, symbol, candles, window))
+        return candles
+
+    def _missing(self, store: CandleStore, symbol: str, candles: Candles, window: tuple[int, int]) -> list[Span]:
+        """Periods worth asking for. That the newest one is late means nothing."""
+        spans = missing_spans(candles["ts"], *window, store.period_ms)
+        gaps = store.read_meta(symbol).known_gaps if spans else ()
+        return [span for span in spans if not blocked(gaps, span, self._feed.clock.now_ms())]
+
+    async def _from_disk(self, store: CandleStore, symbol: str, period: int, window: tuple[int, int]) -> Candles:
+        """Stored candles of that timeframe, else sums of the minutes on disk."""
+        start, end = window
+        candles = store.read(symbol, start, end)
+        if len(candles):
+            return candles
+        return aggregate(await read(self._feed.store, symbol, start, end + period - MINUTE_MS), period)
+
+    def _recall(self, symbol: str, key: Key, max_age_ms: int | None) -> Candles | None:
+        known = self._remembered.get(symbol, {}).get(key)
+        if known is None or (max_age_ms and self._feed.clock.now_ms() - known[0] > max_age_ms):
+            return None
+        return known[1]
+
+    def _remember(self, symbol: str, key: Key, candles: Candles) -> None:
+        ranges = self._remembered.setdefault(symbol, OrderedDict())
+        ranges[key] = self._feed.clock.now_ms(), candles
+        ranges.move_to_end(key)
+        while len(ranges) > REMEMBERED_RANGES:
+            ranges.popitem(last=False)
