@@ -23,7 +23,8 @@ from core.progress import DEFAULT_LOG_INTERVAL_S, Progress
 from core.terms import PSIDES
 
 if TYPE_CHECKING:
-    from simulation.dataset import Dataset, DatasetRequest
+    from simulation.dataset import Dataset
+    from simulation.request import DatasetRequest
     from simulation.results import BacktestResult
 
 logger = logging.getLogger("backtest")
@@ -98,7 +99,7 @@ def set_level(names: Sequence[str], debug_level: int) -> None:
 def backtest(config: dict[str, Any], options: Mapping[str, Any]) -> None:
     """Prepare the data, run, write the results: once, or once per exchange where data are not combined."""
     from config.settings import backtest_settings
-    from simulation.requests import dataset_requests
+    from simulation.request import dataset_requests
 
     cache_dir = Path(options.get("cache_dir", DEFAULT_CACHE_DIR))
     config = with_final_coins(config, cache_dir)

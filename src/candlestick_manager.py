@@ -100,10 +100,16 @@ class CandlestickManager(EmaQueries):
             return real
         return self._filled(symbol, real, (start, end), fill_leading_gaps=fill_leading_gaps)
 
-    @staticmethod
-    def standardize_gaps(candles: Candles, *, symbol: str | None = None, **window: Any) -> Candles:
-        """See `candles.fill.standardize_gaps`."""
-        return standardize_gaps(candles, **window)
+    async def ensure(self, symbol: str, start_ts: int, end_ts: int, *, force_refetch_gaps: bool = False) -> None:
+        """Bring the minutes of a range into the store, as far as they can be had, without loading them."""
+        window = self._window(start_ts, end_ts, MINUTE_MS)
+        if force_refetch_gaps:
+            self.clear_known_gaps(symbol, window)
+        await self._prepare(symbol)
+        if window[0] <= window[1]:
+            await history.ensure_history(self.feed, symbol, *window)
+
+    standardize_gaps = staticmethod(standardize_gaps)
 
     async def refresh(self, symbol: str, through_ts: float | None = None) -> None:
         """Fetch the newest candles, up to the last finished minute or through `through_ts`."""
@@ -116,11 +122,9 @@ class CandlestickManager(EmaQueries):
         for symbol in symbols:
             await self.get_candles(symbol, start_ts=since_ts, max_age_ms=0, strict=True, skip_historical_gap_fill=True)
 
-    async def first_ts(self, symbol: str) -> int | None:
-        """The first candle there ever was, as far as source and store know; else the first stored; None if none."""
+    def stored_first_ts(self, symbol: str) -> int | None:
+        """The first candle there ever was, as far as is known, else the first stored one; None if there is none."""
         meta = self.store.read_meta(symbol)
-        if meta.inception_ts is None and self.feed.source and self.feed.source.version:
-            return await self.feed.source.first_ts(symbol)
         return meta.first_seen_ts if meta.inception_ts is None else meta.inception_ts
 
     # --- gaps

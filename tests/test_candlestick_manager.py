@@ -206,7 +206,7 @@ def test_nothing_is_asked_for_before_the_first_candle(tmp_path: Path) -> None:
     assert len(managed.get(start_ts=MINUTE - 2500 * M, end_ts=MINUTE - 1800 * M, strict=True)) == 101
     assert min(exchange.sinces) == MINUTE - 1900 * M
     assert managed.gaps() == [(-2500, -1901, 3, "pre_inception")]
-    assert asyncio.run(managed.cm.first_ts(SYMBOL)) == MINUTE - 1900 * M
+    assert managed.cm.stored_first_ts(SYMBOL) == MINUTE - 1900 * M
 
 
 def test_recent_rows_do_not_hide_the_past(tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def test_sample_is_computed_and_stored(tmp_path: Path) -> None:
     assert managed.store.files(SYMBOL)[0].name == "2024-01.parquet"
     assert managed.store.root.parts[-2:] == ("sample", "1m")
     launch = sample.INSTRUMENTS["BTC"].launch_ms
-    assert managed.store.read_meta(SYMBOL).inception_ts == launch == asyncio.run(managed.cm.first_ts(SYMBOL))
+    assert managed.store.read_meta(SYMBOL).inception_ts == launch == managed.cm.stored_first_ts(SYMBOL)
     assert len(managed.get(end_ts=date_to_ts("2017-06"))) == 0
     with pytest.raises(DataError, match="no market NONE"):
         asyncio.run(managed.cm.get_candles("NONE/USDT:USDT"))

@@ -20,7 +20,8 @@ from core.errors import DataError, OfflineDataError
 from core.files import write_json
 from markets import sample
 from markets.candle import ARCHIVE, ARCHIVE_FILL, CANDLE_DTYPE, IMPORT, Candles
-from simulation.dataset import META, DatasetRequest, bundle_meta, prepare_dataset
+from simulation.dataset import META, bundle_meta, prepare_dataset
+from simulation.request import DatasetRequest
 
 NOW = date_to_ts("2024-06-01")
 CLOCK = ManualClock(NOW)
@@ -63,9 +64,9 @@ def fill_cache(cache: Path, coins: Mapping[str, Candles], exchange: str = "local
 def request(cache: Path, coins: str = "BTC", **changes: Any) -> DatasetRequest:
     names = tuple(coins.split())
     base = DatasetRequest(
-        name="combined", exchange="local", exchange_key=["local"], coins={"long": names, "short": names[:1]},
+        name="combined", exchanges=("local",), combined=True, coins={"long": names, "short": names[:1]},
         start_date=START, end_date=END, warmup_minutes=250, coin_warmup_minutes={"__default__": 101, "ETH": 250},
-        minimum_coin_age_days=0, gap_tolerance_ohlcvs_minutes=120, offline=True, cache_dir=cache,
+        minimum_coin_age_days=0, gap_tolerance_ohlcvs_minutes=120, cache_dir=cache,
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -189,7 +190,7 @@ def test_data_end_before_the_end_date(tmp_path: Path, caplog: pytest.LogCaptureF
 def test_end_in_the_future(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     """The end is lowered to the last minute that is over."""
     clock = ManualClock(date_to_ts("2023-11-14T03:00:30"))
-    sampled = request(tmp_path, exchange="sample", exchange_key="sample")
+    sampled = request(tmp_path, exchanges=("sample",), combined=False)
     dataset = prepare_dataset(sampled, clock=clock)
     assert dataset.timestamps[-1] == date_to_ts("2023-11-14T02:59")
     assert "end date 2023-11-15 is not over yet" in caplog.text
@@ -225,11 +226,11 @@ def test_coins_without_data(three_coins: Path, caplog: pytest.LogCaptureFixture)
 
 
 def test_real_exchange_without_candles(tmp_path: Path) -> None:
-    """One clear line: nothing on disk, no downloading yet, import or use the sample market."""
+    """One clear line: nothing on disk and no network; run once with it, import, or use the sample market."""
     with pytest.raises(
-        OfflineDataError, match=r"candles of binance are not on disk, and downloading.*import_candles.*sample"
+        OfflineDataError, match=r"market settings of binance are not on disk.*without --offline.*import_candles.*sample"
     ):
-        prepare_dataset(request(tmp_path, exchange="binance", exchange_key="binance"), clock=CLOCK)
+        prepare_dataset(request(tmp_path, exchanges=("binance",), combined=False), clock=CLOCK)
 
 
 def test_btc_prices_are_needed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -254,7 +255,7 @@ def test_empty_range(three_coins: Path) -> None:
 
 def test_sample(tmp_path: Path) -> None:
     """The sample market needs nothing on disk, marks its data as synthetic, and mixes with no real exchange."""
-    sampled = request(tmp_path, "SOL BTC", exchange="sample", exchange_key="sample", name="sample", offline=False)
+    sampled = request(tmp_path, "SOL BTC", exchanges=("sample",), combined=False, name="sample")
     dataset = prepare_dataset(sampled, clock=CLOCK)
     assert dataset.coins == ("BTC", "SOL")
     assert dataset.synthetic
@@ -266,16 +267,19 @@ def test_sample(tmp_path: Path) -> None:
     assert (tmp_path / "ohlcv" / "sample" / "1m" / "SOL_USDT_USDT" / "2023-11.parquet").is_file()
     assert prepare_dataset(replace(sampled, minimum_coin_age_days=180), clock=CLOCK).coins == ("BTC", "SOL")
     with pytest.raises(DataError, match="sample cannot be mixed with real exchanges, but the run names bybit, sample"):
-        prepare_dataset(replace(sampled, coin_sources={"SOL": "bybit"}), clock=CLOCK)
+        prepare_dataset(replace(sampled, combined=True, coin_sources={"SOL": "bybit"}), clock=CLOCK)
     with pytest.raises(DataError, match="sample has no market of it"):
-        prepare_dataset(request(tmp_path, "SHIB", exchange="sample", exchange_key="sample"), clock=CLOCK)
+        prepare_dataset(request(tmp_path, "SHIB", exchanges=("sample",), combined=False), clock=CLOCK)
 
 
-def test_coin_sources(three_coins: Path) -> None:
-    """They route combined data only, several exchanges cannot be combined yet; untraded coins do not matter."""
-    with pytest.raises(DataError, match="bybit beside local"):
-        prepare_dataset(request(three_coins, coin_sources={"BTC": "bybit"}), clock=CLOCK)
-    single = request(three_coins, coin_sources={"BTC": "bybit"}, exchange_key="local", name="local")
+def test_coin_sources(three_coins: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They route combined data only: a coin sent to an exchange without its candles is left out."""
+    dataset = prepare_dataset(request(three_coins, "BTC ETH", coin_sources={"ETH": "bybit"}), clock=CLOCK)
+    assert dataset.coins == ("BTC",)
+    assert (
+        "coins left out: ETH: coin_sources sends it to bybit: market settings of bybit are not on disk" in caplog.text
+    )
+    single = request(three_coins, coin_sources={"BTC": "bybit"}, combined=False, name="local")
     assert prepare_dataset(single, clock=CLOCK).name == "local"
     prepare_dataset(request(three_coins, coin_sources={"ETH": "bybit", "BTC": "local"}), clock=CLOCK)
 

@@ -16,7 +16,8 @@ import pytest
 from candles.first_timestamps import lower_first_timestamps
 from core.dates import date_to_ts
 from core.errors import RunError
-from simulation.dataset import Dataset, DatasetRequest, prepare_dataset
+from simulation.dataset import Dataset, prepare_dataset
+from simulation.request import DatasetRequest
 from test_dataset import CLOCK, candles, fill_cache, request
 
 
@@ -37,11 +38,11 @@ def prepare(wanted: DatasetRequest, caplog: pytest.LogCaptureFixture) -> tuple[D
 def test_key() -> None:
     """The worked example; a number written otherwise is another key."""
     wanted = replace(
-        request(Path(), "BTC ETH", exchange_key=["binance", "bybit"], coin_sources={"ETH": "bybit"}),
+        request(Path(), "BTC ETH", exchanges=("binance", "bybit"), coin_sources={"ETH": "bybit"}),
         warmup_minutes=44820, start_date="2021-03-01", end_date="2025-12-31", minimum_coin_age_days=180,
     )  # fmt: skip
     assert wanted.key == "cb6fac31c5639dc6"
-    assert replace(wanted, exchange_key="binance").key == "8c8b9dbb8c2957f5"
+    assert replace(wanted, exchanges=("binance",), combined=False).key == "8c8b9dbb8c2957f5"
     assert replace(wanted, minimum_coin_age_days=180.0).key != wanted.key
     assert replace(wanted, coins={"long": ("ETH", "BTC", "BTC"), "short": ("BTC",)}).key == wanted.key
 
@@ -115,7 +116,7 @@ def edited_settings(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (new_candles, "the candles of BTC have changed"),
+        (new_candles, "the candles of BTC on local have changed"),
         (new_market, "market settings or listing dates have changed"),
         (broken_array, "hlcvs.npy is missing or not the one that was written"),
         (shorter_array, "btc_usd_prices.npy is missing or not the one"),

@@ -21,7 +21,8 @@ from core.clock import ManualClock, SystemClock
 from core.dates import date_to_ts, ts_to_date
 from core.errors import DataError
 from markets.candle import CANDLE_DTYPE, IMPORT, Candles
-from simulation.dataset import DatasetRequest, prepare_dataset
+from simulation.dataset import prepare_dataset
+from simulation.request import DatasetRequest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "src" / "tools"))  # tools find `_src_path` beside them
 from import_candles import main
@@ -454,7 +455,7 @@ def test_golden_datasets(run: Import, shared: Path, name: str) -> None:
     names = tuple(coins)
     dataset = prepare_dataset(
         DatasetRequest(
-            name="local", exchange="local", exchange_key="local", coins={"long": names, "short": names},
+            name="local", exchanges=("local",), combined=False, coins={"long": names, "short": names},
             start_date=ts_to_date(first + 600 * M), end_date="2026-01-01", warmup_minutes=100_000,
             coin_warmup_minutes={"__default__": 0}, minimum_coin_age_days=0, gap_tolerance_ohlcvs_minutes=120,
             cache_dir=run.cache,

@@ -13,7 +13,8 @@ from core import paths
 from core.clock import DAY_MS, ManualClock
 from core.dates import date_to_ts, ts_to_date
 from markets import sample
-from simulation.dataset import DatasetRequest, prepare_dataset
+from simulation.dataset import prepare_dataset
+from simulation.request import DatasetRequest
 
 COINS = ("BTC", "ETH", "SOL", "XRP", "BNB")
 START = "2024-06-01"
@@ -62,8 +63,8 @@ def measure(options: Options, directory: Path) -> list[DatasetRow]:
 def _request(days: int, cache: Path) -> DatasetRequest:
     return DatasetRequest(
         name=sample.EXCHANGE,
-        exchange=sample.EXCHANGE,
-        exchange_key=sample.EXCHANGE,
+        exchanges=(sample.EXCHANGE,),
+        combined=False,
         coins={"long": COINS, "short": COINS},
         start_date=START,
         end_date=ts_to_date(date_to_ts(START) + days * DAY_MS),

@@ -43,10 +43,12 @@ def standardize_gaps(
     strict: bool = False,
     fill_leading_gaps: bool = False,
     assume_sorted: bool = False,
+    symbol: str | None = None,
 ) -> Candles:
     """One row a minute over the window: real rows, and zero candles at the last close where there is none.
 
     Nothing is invented before the first row, unless `fill_leading_gaps`. With `strict` the window's rows unchanged.
+    `symbol` is of no use here, callers may name it.
     """
     if not len(candles):
         return candles

@@ -1,17 +1,56 @@
-"""When each coin's candles begin: on one exchange, and on any (`candles.md` 13). Three JSON files, lowered only."""
+"""When each coin's candles begin: on one exchange, and on any (`candles.md` 13). Three JSON files, lowered only.
+
+What an exchange was asked for is remembered in them; a coin that nobody knew is asked for again next time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from core import paths
-from core.errors import DataError
+from core.errors import CandleFetchError, DataError
 from core.files import read_json, write_json
 from markets.symbols import normalize_exchange, short_exchange
+
+logger = logging.getLogger(__name__)
+
+BATCH = 10
+UNIFIED_EXCHANGES = ("binance", "bybit", "gateio", "okx", "hyperliquid")
+LAST_RESORT = "bitget"  # its search takes many requests: only for coins that none of the others has
+
+AskFirst = Callable[[str], Awaitable["int | None"]]
+"""The first candle of a coin on one exchange in ms, None if it has none. May raise CandleFetchError."""
+
+
+async def ask_missing(cache_dir: Path, exchange: str, coins: Sequence[str], ask: AskFirst) -> dict[str, int]:
+    """`{coin: ms}` of one exchange, from its file, else by asking, ten coins at a time; 0 where nobody knows.
+
+    A coin that could not be asked for is logged and counts as unknown.
+    """
+    known = {coin: int(ts) for coin, ts in first_on_exchange(cache_dir, exchange).items() if ts}
+    missing = [coin for coin in coins if coin not in known]
+    for at in range(0, len(missing), BATCH):
+        batch = missing[at : at + BATCH]
+        answers = await asyncio.gather(*(_asked(exchange, coin, ask) for coin in batch))
+        found = {coin: ts for coin, ts in zip(batch, answers, strict=True) if ts}
+        if found:
+            lower_first_timestamps(cache_dir, exchange, found)
+            known |= found
+    return {coin: known.get(coin, 0) for coin in coins}
+
+
+async def _asked(exchange: str, coin: str, ask: AskFirst) -> int:
+    try:
+        return await ask(coin) or 0
+    except CandleFetchError as exc:
+        logger.warning("the first candle of %s on %s stays unknown: %s", coin, exchange, exc)
+        return 0
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,23 +56,50 @@ async def load_history(feed: Feed, symbol: str, start: int, end: int, *, tail_al
     Without `tail_allowed` a missing end is left alone. Raises CandleFetchError, with all that has arrived stored.
     """
     candles = await read(feed.store, symbol, start, end)
-    source = feed.source
-    if source is not None and not is_covered(candles, start, end):
-        _note_pre_inception(feed, symbol, start)
-    if source is None or not _worth_asking(feed, symbol, candles, (start, end), tail_allowed):
+    if feed.source is None or is_covered(candles, start, end):
         return candles
+    del candles  # while downloading, nothing of the range needs to be in memory
+    await ensure_history(feed, symbol, start, end, tail_allowed=tail_allowed)
+    return await read(feed.store, symbol, start, end)
+
+
+async def ensure_history(feed: Feed, symbol: str, start: int, end: int, *, tail_allowed: bool = True) -> None:
+    """Bring what is missing of the range into the store, as far as it can be had, without loading the range."""
+    source = feed.source
+    if source is None or await asyncio.to_thread(feed.store.has_all, symbol, start, end):
+        return
+    missing = _Missing(feed, symbol, (start, end), tail_allowed)
+    _note_pre_inception(feed, symbol, start)
+    if not await missing.spans():
+        return
     async with feed.lock(symbol, "fetch"):
-        candles = await read(feed.store, symbol, start, end)  # another program may have fetched it meanwhile
-        spans = _worth_asking(feed, symbol, candles, (start, end), tail_allowed)
+        spans = await missing.spans()  # another program may have fetched it meanwhile
         if spans and feed.archive:
             await from_archive(feed, symbol, start, end)
-            candles = await read(feed.store, symbol, start, end)
-            spans = _worth_asking(feed, symbol, candles, (start, end), tail_allowed)
+            spans = await missing.spans()
         if spans:
             await _from_source(feed, source, symbol, (start, end), spans)
-            candles = await read(feed.store, symbol, start, end)
-            note_missing(feed, feed.store, symbol, _worth_asking(feed, symbol, candles, (start, end), tail_allowed))
-    return candles
+            note_missing(feed, feed.store, symbol, await missing.spans())
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """What the store lacks of a window and is worth asking for."""
+
+    feed: Feed
+    symbol: str
+    window: Span
+    tail_allowed: bool
+
+    async def spans(self) -> list[Span]:
+        """Missing spans that do not lie inside a gap known for good; before the first candle nothing is missing."""
+        start, end = self.window
+        ts = (await asyncio.to_thread(self.feed.store.read_columns, self.symbol, (), start, end))["ts"]
+        meta = self.feed.store.read_meta(self.symbol)
+        spans = missing_spans(ts, max(start, meta.inception_ts or start), end)
+        if not self.tail_allowed and spans and spans[-1][1] == end:
+            spans.pop()
+        return [span for span in spans if not blocked(meta.known_gaps, span, self.feed.clock.now_ms())]
 
 
 async def read(store: CandleStore, symbol: str, start: int, end: int) -> Candles:
@@ -85,18 +112,6 @@ async def read(store: CandleStore, symbol: str, start: int, end: int) -> Candles
 def is_covered(candles: Candles, start: int, end: int) -> bool:
     """Whether ascending candles within the range are all of its minutes."""
     return len(candles) == (end - start) // MINUTE_MS + 1
-
-
-def _worth_asking(feed: Feed, symbol: str, candles: Candles, window: Span, tail_allowed: bool) -> list[Span]:
-    """Missing spans that do not lie inside a gap known for good; before the first candle nothing is missing."""
-    if is_covered(candles, *window):
-        return []
-    meta = feed.store.read_meta(symbol)
-    first = max(window[0], meta.inception_ts or window[0])
-    spans = missing_spans(candles["ts"], first, window[1])
-    if not tail_allowed and spans and spans[-1][1] == window[1]:
-        spans.pop()
-    return [span for span in spans if not blocked(meta.known_gaps, span, feed.clock.now_ms())]
 
 
 def blocked(gaps: Gaps, span: Span, now_ms: int) -> bool:

@@ -74,7 +74,7 @@ class LongerCandles:
         return aggregate(await read(self._feed.store, symbol, start, end + period - MINUTE_MS), period)
 
     def _recall(self, symbol: str, key: Key, max_age_ms: int | None) -> Candles | None:
-        known = self._remembered.get(symbol, {}).get(key)
+        known = self._remembered.get(symbol, OrderedDict()).get(key)
         if known is None or (max_age_ms and self._feed.clock.now_ms() - known[0] > max_age_ms):
             return None
         return known[1]

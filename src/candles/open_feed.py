@@ -111,7 +111,8 @@ def _archive(exchange: Any, name: str, options: FeedOptions, callback: FetchCall
 
     if name not in ARCHIVES:
         return None
-    return ArchiveSource(name, options.clock, rewrite_url=options.rewrite_archive_url, callback=callback)
+    archive: Archive = ArchiveSource(name, options.clock, rewrite_url=options.rewrite_archive_url, callback=callback)
+    return archive
 
 
 def _contracts(exchange: Any, name: str, cache_dir: Path) -> Callable[[str], Contract]:

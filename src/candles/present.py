@@ -102,8 +102,9 @@ async def _fill_holes(feed: Feed, source: CandleSource, symbol: str, holes: list
         span = _within_reach(feed, source, hole)
         if span[0] <= span[1] and await source.fetch(symbol, "1m", *span, _keeper(feed, symbol)):
             continue
-        now = feed.clock.now_ms()
-        feed.store.update_meta(
-            symbol,
-            lambda meta, hole=hole, now=now: meta.with_gaps(add_gap(meta.known_gaps, hole, "auto_detected", now)),
-        )
+        _note_hole(feed, symbol, hole)
+
+
+def _note_hole(feed: Feed, symbol: str, hole: Span) -> None:
+    now = feed.clock.now_ms()
+    feed.store.update_meta(symbol, lambda meta: meta.with_gaps(add_gap(meta.known_gaps, hole, "auto_detected", now)))

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from candles.fill import sort_candles
 from candles.locks import candle_lock, candle_lock_async
 from candles.memory import FileMemory
 from candles.meta import META_NAME, SymbolMeta, read_meta, write_meta
-from candles.parquet import DamagedFileError, FileIdentity, count_rows, read_file, write_file
+from candles.parquet import Column, DamagedFileError, FileIdentity, read_columns, read_file, read_summary, write_file
 from core import paths
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock
 from core.dates import ts_to_date
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 MONTH_CLOSES_AFTER_MS = 72 * HOUR_MS
 READ_THREADS = 4
 LIST_TRIES = 3
+
+Part = TypeVar("Part")
 
 _FILE_NAME = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?\.parquet")
 
@@ -124,18 +127,39 @@ class CandleStore:
 
     def read(self, symbol: str, start_ts: int | None = None, end_ts: int | None = None) -> Candles:
         """The stored rows with `start_ts <= ts <= end_ts`, ascending. Damaged files are put aside, and logged."""
-        for attempt in range(LIST_TRIES):
-            try:
-                parts = self._read_all(symbol, self.files(symbol, start_ts, end_ts))
-                break
-            except FileNotFoundError:  # compacted between listing and opening
-                if attempt == LIST_TRIES - 1:
-                    raise
+        parts = self._retried(symbol, start_ts, end_ts, lambda path: self._read_or_quarantine(symbol, path))
         candles = sort_candles(np.concatenate(parts)) if parts else np.empty(0, CANDLE_DTYPE)
         low = 0 if start_ts is None else np.searchsorted(candles["ts"], start_ts)
         high = len(candles) if end_ts is None else np.searchsorted(candles["ts"], end_ts, side="right")
         inside: Candles = candles[low:high]
         return inside
+
+    def read_columns(self, symbol: str, names: Sequence[str], start_ts: int, end_ts: int) -> dict[str, Column]:
+        """Some columns of the same rows, `ts` always among them: contiguous arrays, faster than whole rows."""
+        names = tuple(dict.fromkeys(("ts", *names)))
+        parts = self._retried(symbol, start_ts, end_ts, lambda path: self._columns_or_quarantine(symbol, path, names))
+        if not parts:
+            return {name: np.empty(0, CANDLE_DTYPE[name]) for name in names}
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        if not (np.diff(columns["ts"]) > 0).all():  # days beside their month
+            order = np.argsort(columns["ts"], kind="stable")
+            kept = order[np.append(np.diff(columns["ts"][order]) > 0, True)]
+            columns = {name: column[kept] for name, column in columns.items()}
+        inside = slice(*np.searchsorted(columns["ts"], (start_ts, end_ts + 1)))
+        return {name: column[inside] for name, column in columns.items()}
+
+    def has_all(self, symbol: str, start_ts: int, end_ts: int) -> bool:
+        """Whether every candle of the range is stored, as far as the files' footers tell; False if they do not."""
+        expected = start_ts
+        for path in self.files(symbol, start_ts, end_ts):
+            rows, first, last = self._summary(symbol, path)
+            if first > expected or rows != (last - first) // self.period_ms + 1:
+                return False
+            expected = max(expected, last + self.period_ms)
+        return expected > end_ts
+
+    def _summary(self, symbol: str, path: Path) -> tuple[int, int, int]:
+        return read_summary(path, self._identity(symbol, path.name)) or (0, 2**62, -(2**62))
 
     def read_last_before(self, symbol: str, ts: int) -> Candles:
         """The newest stored row before `ts`, however old: no row or one."""
@@ -179,7 +203,7 @@ class CandleStore:
             return 0
         with self.lock(symbol, "prune"):
             files = sorted(self.files(symbol), key=lambda path: path.name)
-            counts = [count_rows(path) for path in files]
+            counts = [self._summary(symbol, path)[0] for path in files]
             excess, removed = sum(counts) - max_rows, 0
             for path, count in zip(files, counts, strict=True):
                 if removed >= excess:
@@ -231,18 +255,34 @@ class CandleStore:
             self.exchange, symbol, self.timeframe, name.removesuffix(".parquet"), self.period_ms, start, end
         )
 
-    def _read_all(self, symbol: str, files: list[Path]) -> list[Candles]:
-        if len(files) < READ_THREADS:
-            return [self._read_or_quarantine(symbol, path) for path in files]
-        with ThreadPoolExecutor(READ_THREADS) as pool:
-            return list(pool.map(lambda path: self._read_or_quarantine(symbol, path), files))
+    def _retried(
+        self, symbol: str, start_ts: int | None, end_ts: int | None, read: Callable[[Path], Part]
+    ) -> list[Part]:
+        """Read the files of a range; if one goes away between listing and opening (compaction), list again."""
+        for _ in range(LIST_TRIES - 1):
+            with suppress(FileNotFoundError):
+                return _in_threads(read, self.files(symbol, start_ts, end_ts))
+        return _in_threads(read, self.files(symbol, start_ts, end_ts))
 
     def _read_or_quarantine(self, symbol: str, path: Path) -> Candles:
-        try:
+        def read() -> Candles:
             return self._memory.get(path, lambda: read_file(path, self._identity(symbol, path.name)))
+
+        candles = self._or_quarantine(path, read)
+        return np.empty(0, CANDLE_DTYPE) if candles is None else candles
+
+    def _columns_or_quarantine(self, symbol: str, path: Path, names: tuple[str, ...]) -> dict[str, Column]:
+        identity = self._identity(symbol, path.name)
+        columns = self._or_quarantine(path, lambda: read_columns(path, identity, names))
+        return columns or {name: np.empty(0, CANDLE_DTYPE[name]) for name in names}
+
+    def _or_quarantine(self, path: Path, read: Callable[[], Part]) -> Part | None:
+        """What is read; None after putting a damaged file aside."""
+        try:
+            return read()
         except DamagedFileError as exc:
             self._quarantine(path, exc)
-            return np.empty(0, CANDLE_DTYPE)
+            return None
         except FileNotFoundError:
             raise
         except OSError as exc:
@@ -282,7 +322,7 @@ class CandleStore:
         is_month = len(path.stem) == 7
         identity = self._identity(symbol, name)
         covered = self.files(symbol, identity.start_ts, identity.end_ts - 1) if is_month else [path]
-        parts = self._read_all(symbol, [file for file in covered if file.exists()])
+        parts = [self._read_or_quarantine(symbol, file) for file in covered if file.exists()]
         old = sort_candles(np.concatenate(parts)) if parts else np.empty(0, CANDLE_DTYPE)
         merged = merge(old, rows)
         leftovers = [file for file in covered if file != path]
@@ -304,6 +344,13 @@ class CandleStore:
                 "%s of %s: %d candles with open or close outside low and high, first at %s",
                 symbol, self.exchange, odd.sum(), first,
             )  # fmt: skip
+
+
+def _in_threads(read: Callable[[Path], Part], files: Sequence[Path]) -> list[Part]:
+    if len(files) < READ_THREADS:
+        return [read(path) for path in files]
+    with ThreadPoolExecutor(READ_THREADS) as pool:
+        return list(pool.map(read, files))
 
 
 def _difference(old: Candles, merged: Candles) -> WriteResult:

@@ -13,6 +13,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from candles.events import FetchCallback, tell
 from candles.rows import from_ohlcv
+from candles.sources.first_candle import first_candle_ts
 from candles.sources.protocol import Keep
 from candles.sources.venues import (
     EXTRA_PARAMS,
@@ -22,15 +23,13 @@ from candles.sources.venues import (
     TRANSIENT_WORDS,
     venue_of,
 )
-from core.clock import DAY_MS, Clock
-from core.dates import date_to_ts, ts_to_date
+from core.clock import Clock
+from core.dates import ts_to_date
 from core.errors import CandleFetchError
 from markets.candle import CANDLE_DTYPE, REST, Candles, timeframe_ms
 from markets.symbols import short_exchange
 
 logger = logging.getLogger(__name__)
-
-FIRST_CANDLE_SINCE = (date_to_ts("2018-01-01"), date_to_ts("2020-01-01"))
 
 
 class Client(Protocol):
@@ -76,13 +75,10 @@ class RestSource:
         return None if count is None else last_ts - (count - 1) * period_ms
 
     async def first_ts(self, symbol: str) -> int | None:
-        """By daily candles since 2018, if there are none since 2020 (13)."""
-        for since in FIRST_CANDLE_SINCE:
-            rows = await self._page(symbol, "1d", since, 1, {})
-            candles = from_ohlcv(rows, REST, DAY_MS)
-            if len(candles):
-                return int(candles["ts"][0])
-        return None
+        async def ask(timeframe: str, since: int | None, limit: int, params: dict[str, Any]) -> Any:
+            return await self._page(symbol, timeframe, since, limit, params)
+
+        return await first_candle_ts(self.id, ask, self.venue.page, self._clock.now_ms())
 
     async def fetch(self, symbol: str, timeframe: str, start_ts: int, end_ts: int, keep: Keep) -> int:
         period, total, since = timeframe_ms(timeframe), 0, start_ts
@@ -123,13 +119,13 @@ class RestSource:
         found = (ticker.get(name) for name in ("last", "bid", "ask"))
         return next((float(price) for price in found if price), None)
 
-    async def _page(self, symbol: str, timeframe: str, since: int, limit: int, params: dict[str, Any]) -> Any:
+    async def _page(self, symbol: str, timeframe: str, since: int | None, limit: int, params: dict[str, Any]) -> Any:
         params = {**EXTRA_PARAMS.get(self.id, {}), **params}
 
         async def call() -> list[list[Any]]:
             return await self._client.fetch_ohlcv(symbol, timeframe, since, limit, params)
 
-        return await self._ask("fetch_ohlcv", symbol, timeframe, since, call, limit=limit, params=params)
+        return await self._ask("fetch_ohlcv", symbol, timeframe, since or 0, call, limit=limit, params=params)
 
     async def _ask(
         self,
