@@ -6,6 +6,7 @@ holds it; its modification time is the holder's heartbeat. What runs inside the 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from filelock import FileLock, Timeout
 
@@ -68,11 +70,27 @@ async def candle_lock_async(
     if path in _held.get():
         yield
         return
-    waiting = _Waiting(path, clock, timeout_s)
-    while (lock := waiting.attempt()) is None:
-        await clock.sleep(waiting.next_wait_s())
-    with _holding(lock, path, purpose, clock):
-        yield
+    queue = _queue_of(path)
+    try:
+        await asyncio.wait_for(queue.acquire(), timeout_s)
+    except TimeoutError:
+        raise LockTimeoutError(_timeout_text(path, timeout_s, clock)) from None
+    try:
+        waiting = _Waiting(path, clock, timeout_s)
+        while (lock := waiting.attempt()) is None:
+            await clock.sleep(waiting.next_wait_s())
+        with _holding(lock, path, purpose, clock):
+            yield
+    finally:
+        queue.release()
+
+
+_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Path, asyncio.Lock]] = WeakKeyDictionary()
+
+
+def _queue_of(path: Path) -> asyncio.Lock:
+    """Tasks of one loop stand in line here, so that only the first of them looks at the file again and again."""
+    return _queues.setdefault(asyncio.get_running_loop(), {}).setdefault(path, asyncio.Lock())
 
 
 class _Waiting:

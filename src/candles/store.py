@@ -27,7 +27,7 @@ from candles.memory import FileMemory
 from candles.meta import META_NAME, SymbolMeta, read_meta, write_meta
 from candles.parquet import Column, DamagedFileError, FileIdentity, read_columns, read_file, read_summary, write_file
 from core import paths
-from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock
+from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock, SystemClock
 from core.dates import ts_to_date
 from core.errors import StoreError
 from core.files import remove_orphans
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 MONTH_CLOSES_AFTER_MS = 72 * HOUR_MS
 READ_THREADS = 4
 LIST_TRIES = 3
+_LOCK_CLOCK = SystemClock()  # locks are between programs, whatever time one of them simulates
 
 Part = TypeVar("Part")
 
@@ -107,11 +108,11 @@ class CandleStore:
 
     def lock(self, symbol: str, purpose: str, timeout_s: float = 600.0) -> AbstractContextManager[None]:
         """The symbol's exclusive lock, to be held while fetching and storing."""
-        return candle_lock(self.directory(symbol), purpose=purpose, clock=self.clock, timeout_s=timeout_s)
+        return candle_lock(self.directory(symbol), purpose=purpose, clock=_LOCK_CLOCK, timeout_s=timeout_s)
 
     def lock_async(self, symbol: str, purpose: str, timeout_s: float = 600.0) -> AbstractAsyncContextManager[None]:
         """The same for a task."""
-        return candle_lock_async(self.directory(symbol), purpose=purpose, clock=self.clock, timeout_s=timeout_s)
+        return candle_lock_async(self.directory(symbol), purpose=purpose, clock=_LOCK_CLOCK, timeout_s=timeout_s)
 
     def files(self, symbol: str, start_ts: int | None = None, end_ts: int | None = None) -> list[Path]:
         """The candle files that meet the range (all without one), months before the days that override them."""

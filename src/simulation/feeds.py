@@ -152,7 +152,10 @@ class Feeds:
 
 
 async def open_all(feeds: Feeds, names: Sequence[str]) -> tuple[list[Feed], dict[str, str]]:
-    """The feeds of several exchanges, by CCXT id, and why others could not be opened. Raises if none could."""
+    """The feeds of several exchanges, by CCXT id, and why others could not be opened.
+
+    Raises the first error if none could, and with the network always: what is missing would change the choice of feeds.
+    """
     ordered = sorted(dict.fromkeys(map(short_exchange, names)), key=normalize_exchange)
     opened = await asyncio.gather(*(feeds.open(name) for name in ordered), return_exceptions=True)
     failed: dict[str, str] = {}
@@ -163,6 +166,6 @@ async def open_all(feeds: Feeds, names: Sequence[str]) -> tuple[list[Feed], dict
             errors.append(result)
         elif isinstance(result, BaseException):
             raise result
-    if errors and len(errors) == len(ordered):
+    if errors and (feeds.network is not None or len(errors) == len(ordered)):
         raise errors[0]
     return [result for result in opened if isinstance(result, Feed)], failed
