@@ -1,4 +1,4 @@
-"""Imported first by every tool: puts `src/` first on the module path, before the tools, of which some are named alike."""
+"""Imported first by every tool: puts `src/` first on the module path; a tool may be named like a package."""
 
 from __future__ import annotations
 
