@@ -1,15 +1,22 @@
 """The file that describes a venue to be (`exchange_sim.py --config`), HJSON; every key is optional.
 
-protocols: [binance, bybit]
-data: sample              // or cache: the candle store, or a directory of candle files
-data_seed: 0              // of the sample market
-exchange: binance         // whose candles of the store
+protocols: ["binance", "bybit"]
+data: sample
+// or cache (the candle store), or a directory of candle files
+data_seed: 0
+// of the sample market
+exchange: binance
+// whose candles of the store below cache_dir
 cache_dir: caches
-market_settings: s.json   // steps and fees of a directory's coins, as import_candles.py takes them
-start: 2025-06-01         // the venue's clock; without it: the time of day
-speed: 1                  // of the clock; 0: it moves by POST /sim/v1/clock/advance only
-seed: 0                   // of faults with a probability
-faults: [{match: {path: "/fapi/v1/klines"}, action: http, status: 429, count: 2}]
+market_settings: settings.json
+// steps and fees of a directory's coins, as import_candles.py takes them
+start: 2025-06-01
+// where the venue's clock starts; without it: the time of day
+speed: 1
+// of the clock; with 0 it moves by POST /sim/v1/clock/advance only
+seed: 0
+// of faults with a probability
+faults: [{match: {path: "/fapi/v1/klines"}, action: "http", status: 429, count: 2}]
 """
 
 from __future__ import annotations

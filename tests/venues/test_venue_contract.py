@@ -53,7 +53,9 @@ def test_markets_with_keys(protocol: str) -> None:
     """With keys, time adjustment and all currencies the start-up calls are answered too."""
 
     async def case(sim: SimServer, client: Any) -> None:
-        keyed = type(client)({"apiKey": "k", "secret": "s", "options": {"adjustForTimeDifference": True}})
+        keyed = type(client)(
+            {"apiKey": "k", "secret": "s", "enableRateLimit": False, "options": {"adjustForTimeDifference": True}}
+        )
         keyed.timeout_on_exit = 0
         apply_override(keyed, endpoints_of(sim).of_exchange(protocol), websockets=False)
         try:

@@ -124,7 +124,7 @@ def test_spoilt_candles(protocol: str) -> None:
             ("missing", {"every": 4}, [row for i, row in enumerate(sound) if i not in (3, 7)]),
             ("duplicated", {"every": 5}, [*sound[:5], *sound[4:9]]),
             ("short", {"share": 0.3}, sound[:3]),
-            ("late", {"minutes": 3}, sound[:7]),
+            ("late", {"minutes": 3}, sound[:8]),
         ):
             sim.faults.add(action, **options)
             assert await last_ten(client) == expected, action
