@@ -31,6 +31,29 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+class ScaledClock:
+    """A clock that starts at `start_ms` and runs `speed` times as fast as the machine's; the speed may be changed."""
+
+    def __init__(self, start_ms: int, speed: float = 1.0) -> None:
+        self._start_ms, self._started_s, self.speed = start_ms, time.monotonic(), 1.0
+        self.set_speed(speed)
+
+    def now_ms(self) -> int:
+        return self._start_ms + int((time.monotonic() - self._started_s) * self.speed * 1000.0)
+
+    def set_speed(self, speed: float) -> None:
+        """Go on at another pace from now. Raises ValueError for one that is not above 0."""
+        if not 0.0 < speed < float("inf"):
+            raise ValueError(f"clock speed is {speed}, it must be above 0")
+        self._start_ms, self._started_s = self.now_ms(), time.monotonic()
+        self.speed = speed
+
+    async def sleep(self, seconds: float) -> None:
+        import asyncio  # as above
+
+        await asyncio.sleep(seconds / self.speed)
+
+
 @dataclass
 class ManualClock:
     """A clock that only moves when told to. Sleeping takes no time, moves it, and is remembered in `sleeps`."""

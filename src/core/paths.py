@@ -13,6 +13,7 @@ CRATE_DIR = SOURCE_ROOT / "passivbot-rust"
 TEMPLATE_CONFIG = SOURCE_ROOT / "configs" / "template.json"
 
 DEFAULT_CACHE_DIR = Path("caches")
+CUSTOM_ENDPOINTS = Path("configs/custom_endpoints.json")  # used if it exists and nothing else is said
 
 
 def ohlcv_dir(cache_dir: Path, exchange: str) -> Path:

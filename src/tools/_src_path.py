@@ -1,4 +1,4 @@
-"""Imported first by every tool: puts `src/` on the module path when a tool is started as a script."""
+"""Imported first by every tool: puts `src/` first on the module path; a tool may be named like a package."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import sys
 from pathlib import Path
 
 _SRC = str(Path(__file__).resolve().parents[1])
-if _SRC not in sys.path:
+if sys.path[:1] != [_SRC]:
     sys.path.insert(0, _SRC)

@@ -1,0 +1,210 @@
+"""Faults on purpose (`exchange_simulator.md` 10): which requests they hit, and what they do to candles.
+
+A fault is `{match: {method?, path?, symbol?, nth?, probability?}, action, ...parameters, count, between?}`. The first
+one that fits a request takes it. What happens on the connection (no reply, resets) is done by `interference.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.clock import MINUTE_MS
+from core.errors import ConfigError
+from exchange_sim.market import Instrument, so_far
+from markets.candle import Candles
+
+logger = logging.getLogger(__name__)
+
+# Action -> its parameters with defaults; None where there must be a value.
+ACTIONS: Mapping[str, Mapping[str, Any]] = {
+    "timeout": {"seconds": 3600.0},  # no reply, in real time
+    "http": {"status": 503, "body": "", "headers": {}, "content_type": "text/html"},
+    "ret": {"code": None, "msg": "", "status": 0},  # an error of the protocol; status 0: the usual one
+    "disconnect": {},  # the connection is closed before the reply
+    "reset": {},  # and inside it
+    "slow": {"ms": 100},
+    "maintenance": {},  # 503 everywhere
+    "clock_skew": {"ms": None},  # the stated server time
+    "delist": {},  # the symbol is listed as not trading
+    "missing": {"every": 10},  # every n-th candle
+    "duplicated": {"every": 10},
+    "reversed": {},
+    "short": {"share": 0.5},  # only the first part of the candles
+    "partial": {"share": 0.5},  # the last candle is unfinished
+    "late": {"minutes": 5},  # the newest minutes are not there yet
+    "truncated": {"share": 0.5},  # an archive that ends early
+    "checksum": {},  # of an archive, and wrong
+}
+CANDLE_ACTIONS = frozenset({"missing", "duplicated", "reversed", "short", "partial", "late"})
+ARCHIVE_ACTIONS = frozenset({"truncated"})
+CHECKSUM_ACTIONS = frozenset({"checksum"})
+STATES = frozenset({"delist"})  # hold while they stand, hit no single request
+_MATCH_KEYS = ("method", "path", "symbol", "nth", "probability")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which requests a fault is for. `nth` counts those that fit from 1; `path` is a glob."""
+
+    method: str | None = None
+    path: str = "*"
+    symbol: str | None = None
+    nth: int | None = None
+    probability: float = 1.0
+
+
+@dataclass(slots=True)
+class Fault:
+    """A fault and how often it was met and fired. `count` 0 means until removed; `between` is venue time in ms."""
+
+    id: int
+    action: str
+    parameters: Mapping[str, Any]
+    match: Match
+    count: int
+    between: tuple[int, int] | None
+    met: int = 0
+    fired: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        match = {key: getattr(self.match, key) for key in _MATCH_KEYS}
+        return {
+            "id": self.id, "action": self.action, **self.parameters, "match": match,
+            "count": self.count, "between": self.between, "met": self.met, "fired": self.fired,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A request as faults see it. `kind` is klines, archive, checksum or other; `symbol` the venue's name or empty."""
+
+    method: str
+    path: str
+    symbol: str
+    kind: str
+
+
+@dataclass
+class FaultBook:
+    """The faults in force, in order. `seed` decides those that fire with a probability."""
+
+    seed: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    _last_id: int = 0
+
+    def add(self, action: str, *, count: int = 1, between: tuple[int, int] | None = None, **options: Any) -> Fault:
+        """Put a fault last in line: options are those of its match and of its action. Raises ConfigError."""
+        if action not in ACTIONS:
+            raise ConfigError(f"fault action {action!r} is unknown; known are {', '.join(ACTIONS)}")
+        known = ACTIONS[action]
+        match = {key: options.pop(key) for key in _MATCH_KEYS if key in options}
+        unknown = sorted(set(options) - set(known))
+        missing = sorted(key for key, value in known.items() if value is None and key not in options)
+        if unknown or missing:
+            wrong = f"has no parameter {unknown[0]}" if unknown else f"needs {missing[0]}"
+            raise ConfigError(f"fault {action} {wrong}; it takes {', '.join((*known, *_MATCH_KEYS))}, count, between")
+        self._last_id += 1
+        fault = Fault(self._last_id, action, {**known, **options}, Match(**match), count, between)
+        self.faults.append(fault)
+        return fault
+
+    def add_mapping(self, content: Any) -> Fault:
+        """A fault as written in a file or sent to the control interface. Raises ConfigError."""
+        if not isinstance(content, dict) or not isinstance(content.get("action"), str):
+            raise ConfigError(f"a fault is {{match, action, ...}}, found {content!r}")
+        options = {key: value for key, value in content.items() if key not in ("match", "action")}
+        between = options.pop("between", None)
+        match = content.get("match") or {}
+        unknown = sorted(set(match) - set(_MATCH_KEYS))
+        if unknown:
+            raise ConfigError(f"fault {content['action']}: match has no key {unknown[0]}; known: {_MATCH_KEYS}")
+        return self.add(content["action"], between=tuple(between) if between else None, **options, **match)
+
+    def remove(self, fault_id: int) -> None:
+        self.faults = [fault for fault in self.faults if fault.id != fault_id]
+
+    def clear(self) -> None:
+        self.faults.clear()
+
+    def take(self, target: Target, now_ms: int) -> Fault | None:
+        """The fault that this request meets, counted and logged; None if there is none."""
+        for fault in self._standing(now_ms):
+            if fault.action in STATES or not _fits(fault, target):
+                continue
+            fault.met += 1
+            if not self._strikes(fault):
+                continue
+            fault.fired += 1
+            logger.info(
+                "fault_fired id=%d action=%s method=%s path=%s n=%d",
+                fault.id, fault.action, target.method, target.path, fault.fired,
+            )  # fmt: skip
+            return fault
+        return None
+
+    def delisted(self, symbol: str, now_ms: int) -> bool:
+        """Whether a delist fault holds for the venue's name of a market."""
+        return any(f.action == "delist" and f.match.symbol in (None, symbol) for f in self._standing(now_ms))
+
+    def _standing(self, now_ms: int) -> Iterator[Fault]:
+        for fault in self.faults:
+            in_time = fault.between is None or fault.between[0] <= now_ms < fault.between[1]
+            if in_time and (fault.count == 0 or fault.fired < fault.count):
+                yield fault
+
+    def _strikes(self, fault: Fault) -> bool:
+        if fault.match.nth is not None and fault.met != fault.match.nth:
+            return False
+        digest = hashlib.blake2b(f"{self.seed}:{fault.id}:{fault.met}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "little") / 2**64 < fault.match.probability
+
+
+def _fits(fault: Fault, target: Target) -> bool:
+    kinds = (
+        ("klines", "archive") if fault.action in CANDLE_ACTIONS
+        else ("archive",) if fault.action in ARCHIVE_ACTIONS
+        else ("checksum",) if fault.action in CHECKSUM_ACTIONS
+        else None
+    )  # fmt: skip
+    match = fault.match
+    return (
+        (kinds is None or target.kind in kinds)
+        and (match.method is None or match.method.upper() == target.method)
+        and (match.symbol is None or match.symbol == target.symbol)
+        and fnmatchcase(target.path, match.path)
+    )
+
+
+def spoil(rows: Candles, fault: Fault | None, item: Instrument, now_ms: int) -> Candles:
+    """The candles of a reply as a fault leaves them; unchanged without one, or if it is not about candles."""
+    if fault is None or fault.action not in CANDLE_ACTIONS or not len(rows):
+        return rows
+    share = float(fault.parameters.get("share", 1.0))
+    if fault.action == "partial":
+        return np.concatenate((rows[:-1], so_far(rows[-1:], share, item)))
+    spoilt: Candles = rows[_kept(rows, fault, share, now_ms)]
+    return spoilt
+
+
+def _kept(rows: Candles, fault: Fault, share: float, now_ms: int) -> npt.NDArray[np.int64]:
+    """The numbers of the rows that are sent, in the order they are sent in."""
+    numbers: npt.NDArray[np.int64] = np.arange(len(rows))
+    nth: npt.NDArray[np.bool_] = (numbers + 1) % int(fault.parameters.get("every", 1)) == 0
+    if fault.action == "missing":
+        return numbers[~nth]
+    if fault.action == "duplicated":
+        return np.repeat(numbers, 1 + nth)
+    if fault.action == "reversed":
+        return numbers[::-1]
+    if fault.action == "short":
+        return numbers[: int(len(rows) * share)]
+    there: npt.NDArray[np.bool_] = rows["ts"] <= now_ms - float(fault.parameters["minutes"]) * MINUTE_MS
+    return numbers[there]

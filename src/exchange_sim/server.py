@@ -1,0 +1,134 @@
+"""The simulated venue as a server on this machine (`exchange_simulator.md` 3, 11).
+
+async with SimServer(SimConfig(clock=ManualClock(ms))) as sim:
+    endpoints = sim.endpoints()          # what points clients here
+    sim.faults.add("http", status=429, path="/fapi/v1/klines", count=2)
+    ...                                  # sim.requests has what was asked
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from core.clock import Clock, SystemClock
+from core.errors import ConfigError, RunError
+from exchange_sim.archives import Archives
+from exchange_sim.coingecko import CoinGecko
+from exchange_sim.control import Control
+from exchange_sim.faults import FaultBook
+from exchange_sim.interference import Interference, RequestRecord
+from exchange_sim.market import VenueMarket
+from exchange_sim.proto_binance import BinanceProtocol
+from exchange_sim.proto_bybit import BybitProtocol
+from exchange_sim.redirect import PROTOCOLS, endpoints_of
+from exchange_sim.sources import sample_market
+from exchange_sim.venue import Venue
+
+logger = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+HANDLERS: Mapping[str, type[BinanceProtocol | BybitProtocol]] = {"binance": BinanceProtocol, "bybit": BybitProtocol}
+GRACE_S = 0.2  # for requests under way when the server stops
+
+
+@dataclass(frozen=True, slots=True)
+class SimConfig:
+    """A venue to be. `port` 0 is any free one; `seed` decides faults with a probability; no `token`: one is made."""
+
+    market: VenueMarket = field(default_factory=sample_market)
+    clock: Clock = field(default_factory=SystemClock)
+    protocols: tuple[str, ...] = tuple(PROTOCOLS)
+    port: int = 0
+    faults: tuple[Mapping[str, Any], ...] = ()
+    seed: int = 0
+    token: str = ""
+
+
+class SimServer:
+    """A running venue; an async context, or `start` and `stop`."""
+
+    def __init__(self, config: SimConfig | None = None) -> None:
+        self.config = config or SimConfig()
+        unknown = sorted(set(self.config.protocols) - set(HANDLERS))
+        if unknown:
+            raise ConfigError(f"protocol {unknown[0]!r} is unknown; known are {', '.join(HANDLERS)}")
+        self.venue = Venue(self.config.market, self.config.clock, FaultBook(self.config.seed))
+        for fault in self.config.faults:
+            self.faults.add_mapping(fault)
+        self.token = self.config.token or os.urandom(16).hex()
+        self.port = 0
+        self.closing = asyncio.Event()
+        self._interference = Interference(self.venue, self.closing)
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def faults(self) -> FaultBook:
+        return self.venue.faults
+
+    @property
+    def requests(self) -> deque[RequestRecord]:
+        """What was asked so far, oldest first."""
+        return self._interference.requests
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    def endpoints(self) -> dict[str, Any]:
+        """The content of a custom endpoints file that points all programs here."""
+        return endpoints_of(self.address, self.config.protocols)
+
+    def clear(self) -> None:
+        """Forget the requests and all faults."""
+        self.requests.clear()
+        self.faults.clear()
+
+    async def start(self) -> None:
+        """Listen. Raises RunError if the port is taken."""
+        self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=GRACE_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, HOST, self.config.port).start()
+        except OSError as exc:
+            await self._runner.cleanup()
+            raise RunError(f"cannot listen on {HOST}:{self.config.port}: {exc.strerror}; take another port") from exc
+        self.port = int(self._runner.addresses[0][1])
+        logger.info("sim_started address=%s protocols=%s", self.address, ",".join(self.config.protocols))
+
+    async def stop(self) -> None:
+        """Close all connections and the port."""
+        self.closing.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _app(self) -> web.Application:
+        app = web.Application(middlewares=[self._interference.answer])
+        for name in self.config.protocols:
+            app.add_routes(HANDLERS[name](self.venue).routes())
+        app.add_routes(Archives(self.venue).routes())
+        app.add_routes(CoinGecko(self.venue).routes())
+        app.add_routes(Control(self.venue, self.requests, self.token, self.closing.set).routes())
+        return app

@@ -1,0 +1,121 @@
+"""Public CCXT clients: market data without keys, logged, sent where custom endpoints say (`candles.md` 11)."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from core.errors import ConfigError
+from exchanges.client_urls import apply_override, rest_is_loopback
+from exchanges.endpoints import Endpoints
+from markets.symbols import normalize_exchange
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_MS = 60_000
+EXCHANGES = ("binance", "bybit", "bitget", "okx", "kucoin", "gateio", "hyperliquid", "paradex", "defx")
+
+# What to load of exchanges that list more than swaps. Binance and KuCoin have classes for futures alone; Bybit picks
+# its lists by position and must load all of them (`exchange_simulator.md` 8.1).
+_ONLY_SWAPS = {"fetchMarkets": {"types": ["swap"]}}
+MARKET_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "binanceusdm": {"fetchMarkets": {"types": ["linear"]}},
+    "bitget": _ONLY_SWAPS,
+    "gateio": _ONLY_SWAPS,
+    "hyperliquid": _ONLY_SWAPS,
+    "okx": _ONLY_SWAPS,
+}
+_SECRET = re.compile(r"sign|key|secret|token|pass|auth", re.IGNORECASE)
+
+
+def public_client(exchange: str, endpoints: Endpoints | None = None, *, timeout_ms: int = TIMEOUT_MS) -> Any:
+    """An unmodified `ccxt.async_support` client for market data; close it with `await client.close()`.
+
+    `exchange` is a short name or ccxt id. Requests are spaced as the exchange wants it, except on this machine, and
+    logged at debug. Raises ConfigError for an exchange that ccxt does not have, or endpoints that do not fit it.
+    """
+    ccxt = importlib.import_module("ccxt.async_support")  # 0.7 s, which only programs that fetch should wait for
+    exchange_id = ccxt_id(exchange, ccxt.exchanges)
+    options = {**copy.deepcopy(dict(MARKET_OPTIONS.get(exchange_id, {}))), "defaultType": "swap"}
+    client = getattr(ccxt, exchange_id)({"enableRateLimit": True, "timeout": timeout_ms, "options": options})
+    client.has["fetchCurrencies"] = False  # of no use for candles, and megabytes on some exchanges
+    apply_override(client, (endpoints or Endpoints()).of_exchange(exchange_id), websockets=False)
+    client.enableRateLimit = not rest_is_loopback(client)
+    log_requests(client)
+    return client
+
+
+def ccxt_id(exchange: str, known: list[str]) -> str:
+    """The ccxt id of an exchange. Raises ConfigError for one that ccxt does not have."""
+    exchange_id = normalize_exchange(exchange, known)
+    if exchange_id in known:
+        return exchange_id
+    if exchange.lower() in EXCHANGES:
+        raise ConfigError(f"exchange {exchange}: the installed ccxt has no {exchange_id}; install the pinned version")
+    import difflib  # only needed for a hint
+
+    close = difflib.get_close_matches(exchange.lower(), [*EXCHANGES, *known], n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(EXCHANGES)} and all others of ccxt"
+    raise ConfigError(f"exchange {exchange!r} is not known to ccxt; {hint}")
+
+
+_status: ContextVar[int] = ContextVar("status", default=0)
+
+
+def log_requests(client: Any) -> None:
+    """Have a client log every HTTP call at debug: endpoint, parameters without secrets, status, duration in ms."""
+    fetch: Callable[..., Awaitable[Any]] = client.fetch
+    on_rest_response: Callable[..., Any] = client.on_rest_response
+
+    def note_status(code: int, *args: Any) -> Any:
+        _status.set(code)
+        return on_rest_response(code, *args)
+
+    async def logged_fetch(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+        _status.set(0)
+        error = "-"
+        started = time.perf_counter()
+        try:
+            return await fetch(url, method, headers, body)
+        except Exception as exc:
+            error = type(exc).__name__
+            raise
+        finally:
+            if logger.isEnabledFor(logging.DEBUG):
+                _log(client.id, method, url, body, f"{_status.get() or '-'} error={error}", started)
+
+    client.fetch, client.on_rest_response = logged_fetch, note_status
+
+
+def _log(exchange: str, method: str, url: str, body: Any, outcome: str, started: float) -> None:
+    ms = (time.perf_counter() - started) * 1000.0
+    parts = urlsplit(url)
+    logger.debug(
+        "remote_call exchange=%s method=%s endpoint=%s://%s%s params=%s status=%s ms=%.0f",
+        exchange, method, parts.scheme, parts.netloc.rpartition("@")[2], parts.path,
+        public_parameters(parts.query, body), outcome, ms,
+    )  # fmt: skip
+
+
+def public_parameters(query: str, body: Any) -> dict[str, str]:
+    """Parameters of a query string and a body as they may be logged; those named like secrets are left out."""
+    pairs = parse_qsl(query) + _body_pairs(body)
+    return {name: value for name, value in pairs if not _SECRET.search(name)}
+
+
+def _body_pairs(body: Any) -> list[tuple[str, str]]:
+    if not isinstance(body, str) or not body:
+        return []
+    if body[0] not in "{[":
+        return parse_qsl(body)
+    import json  # as in `public_client`: only programs that fetch come here
+
+    content = json.loads(body)
+    return [(str(k), str(v)) for k, v in content.items()] if isinstance(content, dict) else [("body", "list")]

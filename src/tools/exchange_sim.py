@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Runs a simulated exchange on this machine: market data as Binance and Bybit serve it, archives, CoinGecko."""
+
+from __future__ import annotations
+
+import _src_path
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from core import log
+from core.errors import UsageError
+from core.program import run_program
+
+EXAMPLES = """
+examples:
+  exchange_sim.py                                               sample market, time of day, a free port
+  exchange_sim.py --write-endpoints configs/custom_endpoints.json   and point all programs at it
+  exchange_sim.py --port 8080 --protocol bybit --config sim.hjson
+
+The config is HJSON with these keys, all optional:
+  data: sample | cache | DIRECTORY, data_seed, exchange, cache_dir, market_settings,
+  start: 2025-06-01, speed: 1 (0: stepped), protocols, seed, faults: [{match: {...}, action: ...}]
+
+It runs until Ctrl-C, or until POST /sim/v1/shutdown with the token that it prints; an endpoints file that it wrote
+is removed then. No orders are simulated yet.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    p.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default 0: any free one)")
+    p.add_argument("--protocol", metavar="binance,bybit", help="protocols to speak (default both)")
+    p.add_argument(
+        "--config", type=Path, metavar="FILE", help="market, clock and faults (default: sample, time of day)"
+    )
+    p.add_argument("--write-endpoints", type=Path, metavar="PATH", help="write a custom endpoints file for this venue")
+    p.add_argument("--debug-level", "--log-level", type=int, choices=range(4), default=0, help="0 warnings .. 3 trace")
+    return p
+
+
+def run(argv: Sequence[str]) -> int:
+    args = parser().parse_args(argv)
+    log.setup(args.debug_level)
+    if not 0 <= args.port <= 65535:
+        raise UsageError(f"--port {args.port}: a port is a number from 0 to 65535")
+    import asyncio  # this and the server take 0.4 s, which --help should not wait for
+
+    from exchange_sim.settings import read_sim_config
+
+    protocols = tuple(word.strip().lower() for word in args.protocol.split(",")) if args.protocol else None
+    config = read_sim_config(args.config, args.port, protocols)
+    from exchange_sim.run import serve
+
+    asyncio.run(serve(config, args.write_endpoints, lambda line: print(line, flush=True)))  # noqa: T201
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_program(run, sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
