@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,10 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet as pq
 
+from candles.columns import Floats, floats, text_table
 from candles.fill import sort_candles
 from core.clock import MINUTE_MS
 from core.dates import date_to_ts, ts_to_date
@@ -37,9 +36,6 @@ MAX_BAD_SHARE = 0.001
 ORDER_TOLERANCE = 1e-7
 EARLIEST_TS = date_to_ts("2009")
 _PER_MS = {"s": 1000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
-_SEPARATORS = ",;\t|"
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,35 +81,12 @@ def _suffix(path: Path) -> str:
     return ".csv.gz" if path.name.lower().endswith(".csv.gz") else path.suffix.lower()
 
 
-def _csv(content: bytes, options: ReadOptions) -> pa.Table:
-    """All columns as text; numbers are parsed later, to the nearest double."""
-    first_line = content[:4096].decode("utf-8-sig", "replace").split("\n", 1)[0].strip("\r")
-    separator = max(_SEPARATORS, key=first_line.count)
-    cells = first_line.split(separator)
-    has_header = options.header and not _is_number(cells[0])
-    names = [cell.strip().strip('"') for cell in cells] if has_header else [str(i) for i in range(len(cells))]
-    return pa.csv.read_csv(
-        io.BytesIO(content.removeprefix(b"\xef\xbb\xbf")),
-        read_options=pa.csv.ReadOptions(column_names=names, skip_rows=int(has_header)),
-        parse_options=pa.csv.ParseOptions(delimiter=separator),
-        convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-    )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.strip().strip('"'))
-    except ValueError:
-        return False
-    return True
-
-
 def _zip(path: Path, options: ReadOptions) -> pa.Table:
     with zipfile.ZipFile(path) as archive:
         members = [name for name in archive.namelist() if name.lower().endswith(".csv")]
         if not members:
             raise DataError("there is no CSV file in this archive")
-        return pa.concat_tables([_csv(archive.read(name), options) for name in members])
+        return pa.concat_tables([text_table(archive.read(name), header=options.header) for name in members])
 
 
 def _npy(path: Path, _: ReadOptions) -> pa.Table:
@@ -126,8 +99,8 @@ def _npy(path: Path, _: ReadOptions) -> pa.Table:
 
 
 _READERS: dict[str, Callable[[Path, ReadOptions], pa.Table]] = {
-    ".csv": lambda path, options: _csv(path.read_bytes(), options),
-    ".csv.gz": lambda path, options: _csv(gzip.decompress(path.read_bytes()), options),
+    ".csv": lambda path, options: text_table(path.read_bytes(), header=options.header),
+    ".csv.gz": lambda path, options: text_table(gzip.decompress(path.read_bytes()), header=options.header),
     ".zip": _zip,
     ".parquet": lambda path, _: pq.read_table(path),
     ".feather": lambda path, _: pa.feather.read_table(path),
@@ -161,8 +134,8 @@ def _candles(columns: Mapping[str, pa.ChunkedArray], options: ReadOptions, c_mul
     out = np.empty(len(columns["ts"]), CANDLE_DTYPE)
     out["ts"] = _times(columns["ts"], options)
     for name in PRICE_FIELDS:
-        out[name] = _floats(columns[name])
-    volume = _floats(columns["bv"]) if "bv" in columns else np.zeros(len(out))
+        out[name] = floats(columns[name])
+    volume = floats(columns["bv"]) if "bv" in columns else np.zeros(len(out))
     with np.errstate(divide="ignore", invalid="ignore"):
         out["bv"] = volume / out["c"] if options.volume == "quote" else volume
     if options.volume == "contracts":
@@ -171,22 +144,13 @@ def _candles(columns: Mapping[str, pa.ChunkedArray], options: ReadOptions, c_mul
     return out
 
 
-def _floats(column: pa.ChunkedArray) -> Floats:
-    """Numbers as the nearest doubles; what is no number becomes NaN."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        text = pc.utf8_trim_whitespace(column)
-        no_number = pd.to_numeric(text.to_pandas(), errors="coerce").isna().to_numpy()
-        column = pc.if_else(pa.array(no_number), None, text)
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-
-
 def _times(column: pa.ChunkedArray, options: ReadOptions) -> npt.NDArray[np.int64]:
     """Open times in ms. Times that cannot be read are -1, which no check lets pass."""
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     if pa.types.is_temporal(column.type) or options.ts_unit == "iso":
         ms = _moments(column, options.tz)
     else:
-        numbers = _floats(column)
+        numbers = floats(column)
         if is_text and options.ts_unit == "auto" and len(numbers) and np.isnan(numbers).mean() > 0.5:
             ms = _moments(column, options.tz)
         else:
