@@ -134,7 +134,10 @@ def _refuse_unknown_shorts(words: Sequence[str], known: Sequence[str]) -> None:
 def _nearest(word: str, known: Sequence[str]) -> str:
     import difflib  # only needed for a hint
 
-    close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+    name = word.partition("=")[0]
+    leaf = name.lstrip("-").replace("-", "_")
+    same_key = [flag for flag in known if flag.startswith("--") and flag.rpartition(".")[2] == leaf]
+    close = same_key or difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
