@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from config.access import optional_config_value
 from config.cli import (
     debug_level,
     full_help,
@@ -160,8 +161,7 @@ def test_spellings(line: str, expected: str) -> None:
         (OPTIMIZE, "--seed none", "optimize.seed", None),
         (OPTIMIZE, "--executor serial", "optimize.executor", "serial"),
         (OPTIMIZE, '--optimize.holdout {"fraction":0.2}', "optimize.holdout", {"fraction": 0.2}),
-        (MAIN, "--paper", "paper.protocol", "bybit"),
-        (MAIN, "--paper binance", "paper.protocol", "binance"),
+        (MAIN, "--paper Binance", "paper.protocol", "binance"),
         (MAIN, "--paper-fees 0.0002,0.0005", "paper.fees", [0.0002, 0.0005]),
         (MAIN, "-fml gs", "live.forced_mode_long", "gs"),
     ],
@@ -241,7 +241,10 @@ def test_gluing(argv: list[str], glued: list[str]) -> None:
         (BACKTEST, "--cm-debug c.json", "c.json", {}),
         (OPTIMIZE, "-t seed.json c.json", "c.json", {"start": ["seed.json"]}),
         (OPTIMIZE, "-t a --start b", None, {"start": ["a", "b"]}),
-        (MAIN, "--paper c.json --dry-run", "c.json", {"dry_run": True}),
+        (MAIN, "--paper c.json --dry-run", "c.json", {"paper": True, "dry_run": True}),
+        (MAIN, "--paper", None, {"paper": True}),
+        (MAIN, "--paper=binance --paper-reset", None, {"paper": True, "paper_reset": True}),
+        (MAIN, "--paper-balance 5", None, {}),
         (BACKTEST, "-- -strange.json", "-strange.json", {}),
     ],
 )
@@ -294,6 +297,17 @@ def test_merge_into_the_template() -> None:
     (entry,) = [e for e in config["_transform_log"] if e["step"] == "update_config_with_args"]
     assert {"path": "live.hedge_mode", "old": True, "new": False} in entry["details"]["diffs"]
     assert "bot.long.n_positions" in entry["details"]["keys"]
+
+
+def test_paper_follows_the_config_unless_told_otherwise() -> None:
+    """A bare `--paper` switches paper trading on and leaves the protocol to the config; with a name the flag wins."""
+    config = load_config(clock=CLOCK)
+    config["paper"] = {"protocol": "binance"}
+    assert values(MAIN, "--paper --paper-balance 5") == {"paper.balance": 5}
+    bare = update_config_with_args(config, values(MAIN, "--paper"), CLOCK)
+    assert optional_config_value(bare, "paper.protocol") == "binance"
+    told = update_config_with_args(config, values(MAIN, "--paper bybit"), CLOCK)
+    assert optional_config_value(told, "paper.protocol") == "bybit"
 
 
 def test_merge_of_bounds() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from config.flags import FALSE_WORDS, TRUE_WORDS, boolean, has_flag, integer, number, numbers, texts
 from config.key import Key
-from config.schema import KEYS
+from config.schema import BY_PATH, KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Option:
     const           the value of the option without a value; None: a value is needed
     accepts         with `const`: which next word is the option's value; None: it never takes one
     repeatable      given several times, the values are collected in a list
+    switch          a further option that is set whenever this one is given; without a value this one then sets no key
     """
 
     flags: tuple[str, ...]
@@ -32,6 +33,7 @@ class Option:
     accepts: Callable[[str], bool] | None = None
     metavar: str = "X"
     repeatable: bool = False
+    switch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,14 @@ def _is_number(word: str) -> bool:
     return True
 
 
+def _lower(word: str) -> str:
+    return word.lower()
+
+
+def _is_protocol(word: str) -> bool:
+    return word.lower() in BY_PATH["paper.protocol"].choices
+
+
 _LOGGING = (
     Option(("--debug-level", "--log-level"), "debug_level", "0 warnings, 1 info, 2 debug, 3 trace"),
     Option(("-v", "--verbose"), "verbose", "same as --debug-level 2", const=True),
@@ -91,8 +101,8 @@ _REFETCH = Option(("--force-refetch-gaps",), "force_refetch_gaps", "clear known 
 _FETCHING = (_OFFLINE, _CACHE_DIR, _ENDPOINTS, _MISSING)
 
 _PAPER = (
-    Option(("--paper",), "paper.protocol", "paper trading on the local simulator", str, "bybit",
-           lambda word: word.lower() in ("bybit", "binance"), "[bybit|binance]"),
+    Option(("--paper",), "paper.protocol", "paper trading on the local simulator", _lower, "", _is_protocol,
+           "[bybit|binance]", switch="paper"),
     Option(("--paper-balance",), "paper.balance", "starting USDT, first start only", number),
     Option(("--paper-data",), "paper.data", "cache, replay, live, sample, or a directory", metavar="D"),
     Option(("--paper-start",), "paper.start", "first minute of the candles", metavar="DATE"),
