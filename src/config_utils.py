@@ -22,6 +22,13 @@ _HOMES = {
     "clean_config": "config.dump",
     "strip_metadata": "config.dump",
     "streamlined_json": "config.dump",
+    "search_bounds": "config.bounds",
+    "fine_tune": "config.bounds",
+    "plan_suite": "config.scenarios",
+    "master_config": "config.scenarios",
+    "apply_scenario": "config.scenario_config",
+    "usable_scenarios": "config.scenario_config",
+    "suite_warmup_minutes": "config.scenario_config",
     "compute_backtest_warmup_minutes": "config.warmup",
     "compute_per_coin_warmup_minutes": "config.warmup",
 }

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from config.cli import update_config_with_args
 from config.coins import coins_of, finalize_coin_lists, is_empty_source, read_coin_file, remove_ignored, sides_of
+from config.load import load_config
 from config.normalize import format_config
 from core.clock import ManualClock
 from core.dates import date_to_ts
@@ -145,3 +147,12 @@ def test_final_lists(live: dict[str, Any], expected: dict[str, list[str]]) -> No
     assert final["_transform_log"][-1]["step"] == "format_approved_ignored_coins"
     again = finalize_coin_lists(final, eligible=lambda: ["ETH", "BTC", "ADA"], clock=CLOCK)
     assert again["live"] == final["live"]
+
+
+def test_ignored_coins_of_the_command_line(shared: Path) -> None:
+    """05 with `-i BTC,ETH` trades the other three (23, decision E1)."""
+    config = load_config(shared / "reference_configs" / "05_forager_5_coins_unstuck.json", clock=CLOCK)
+    merged = format_config(update_config_with_args(config, {"live.ignored_coins": ["BTC", "ETH"]}, CLOCK), clock=CLOCK)
+    final = finalize_coin_lists(merged, eligible=list, clock=CLOCK)
+    assert final["live"]["approved_coins"] == sides(["ADA", "DOGE", "SOL"], [])
+    assert final["live"]["ignored_coins"] == sides(["BTC", "ETH"])

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import config_utils
 from config.access import optional_config_value, require_config_value, set_config_value
+from config.dump import dump_config, strip_metadata
 from config.load import load_config
 from config.text import parse_hjson, parse_json
+from core import paths
 from core.clock import ManualClock
 from core.dates import date_to_ts
 from core.errors import ConfigError, MissingKeyError
+from core.program import run_program
 
 CLOCK = ManualClock(date_to_ts("2026-11-21T07:58"))
 REFERENCE = (
@@ -79,6 +86,54 @@ def test_reference_configs(shared: Path, name: str) -> None:
     assert config["live"]["base_config_path"] == str(path)
     assert [entry["step"] for entry in config["_transform_log"]] == ["load_config", "format_config"]
     assert config["_raw"] == parse_hjson(path.read_text(), name)
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_reference_configs_survive_a_round_trip(shared: Path, tmp_path: Path, name: str) -> None:
+    """Loaded, written and loaded again they are the same config, the base path apart."""
+    config = load_config(shared / "reference_configs" / f"{name}.json", clock=CLOCK)
+    dump_config(config, tmp_path / "again.json")
+    again = load_config(tmp_path / "again.json", clock=CLOCK)
+    assert changes_of(again) == []
+    assert again["live"]["base_config_path"] == str(tmp_path / "again.json")
+    for either in (config, again):
+        del either["live"]["base_config_path"]
+    assert strip_metadata(again) == strip_metadata(config)
+
+
+def test_config_of_another_program(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    """What a web interface writes: the template's keys, a section of its own, coins forced to exchanges."""
+    content = json.loads(paths.TEMPLATE_CONFIG.read_text())
+    content["pbgui"] = {"version": 12, "note": "kept", "enabled_on": "here"}
+    content["backtest"] |= {"coin_sources": {"BTC": "binance"}, "base_dir": "backtests/pbgui/a"}
+    content["live"]["approved_coins"] = {"long": ["BTC", "ETH"], "short": []}
+    content["optimize"]["compress_results_file"] = True
+    (tmp_path / "config_run.json").write_text(json.dumps(content))
+    config = load_config(tmp_path / "config_run.json", clock=CLOCK)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert [change["path"] for change in changes_of(config)] == ["live.base_config_path"]
+    assert config["pbgui"] == content["pbgui"]
+    dump_config(config, tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text())["pbgui"] == content["pbgui"]
+
+
+def test_front_of_the_package() -> None:
+    """Every name of `config_utils` is there, and leads to the function of that name."""
+    for name in config_utils.__all__:
+        assert getattr(config_utils, name).__name__ == name
+    with pytest.raises(AttributeError, match="no_such"):
+        config_utils.no_such  # noqa: B018
+
+
+def test_missing_key_ends_a_program_with_status_two(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reader's complaint is one line and the user's to correct (21)."""
+
+    def main(argv: Sequence[str]) -> int:
+        require_config_value({"live": {}}, "live.user")
+        return 0
+
+    assert run_program(main, []) == 2
+    assert capsys.readouterr().err == "error: config missing required key 'live.user'\n"
 
 
 def test_shipped_template() -> None:

@@ -76,6 +76,13 @@ def test_legacy_common_shape() -> None:
     assert config["bot"]["long"]["filter_volume_ema_span"] == 33
 
 
+def test_common_beats_live() -> None:
+    """In the oldest shape the keys of `common` are copied last."""
+    config = formatted({**current(live={"leverage": 3, "approved_coins": ["ETH"]}), "common": {"leverage": 7}})
+    assert config["live"]["leverage"] == 7
+    assert config["live"]["approved_coins"] == {"long": [], "short": []}
+
+
 def test_nested_shape() -> None:
     assert flavor(formatted({"config": current(live={"user": "u"}), "other": 1})) == "nested_current"
 
@@ -88,6 +95,9 @@ def test_nested_shape() -> None:
         (current(bot={"long": None}), r"bot\.long"),
         (current(optimize={"bounds": []}), r"optimize\.bounds"),
         ({**current(), "live": 3}, "section 'live'"),
+        ({**current(), "live": 3, "common": {}}, "section 'live'"),
+        ({"common": {}}, r"bot\.long"),
+        ([1], "the config holds"),
         ({**current(), "logging": 3}, "logging is 3"),
         (current(backtest={"suite": 3}), r"backtest\.suite is 3"),
     ],

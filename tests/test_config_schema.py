@@ -15,6 +15,7 @@ from config.key import Kind
 from config.load import load_config
 from config.normalize import format_config
 from config.overrides import resolve_coin_overrides
+from config.programs import MAIN
 from config.schema import BY_PATH, KEYS, SECTIONS, defaults, known_tree
 from config.schema_bot import BOT_KEYS, OVERRIDABLE_BOT_KEYS
 from config.settings import backtest_settings, offline_wanted
@@ -95,6 +96,59 @@ def test_section_tables(spec: str, section: str, start: str, end: str) -> None:
             except ValueError:
                 continue
             assert key.default == expected, key.path
+
+
+# `additions.md` 11: a suite is asked for with --suite, caches are not compressed
+SHIPPED_OTHERWISE = {"backtest.compress_cache": False, "backtest.suite.enabled": False}
+SHIPPED_IN_WORDS = ("backtest.exchanges", "backtest.suite.scenarios", "optimize.bounds", "optimize.limits",
+                    "optimize.scoring")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("section", "start", "end", "column"),
+    [
+        ("backtest", "## 4. Section", "Runtime-only", 3),
+        ("live", "## 6. Section", "Shipped `configs", 3),
+        ("logging", "| logging key", "Level tokens", 1),
+        ("optimize", "| optimize key", "Section `paper`", 3),
+    ],
+)
+def test_shipped_values(spec: str, section: str, start: str, end: str, column: int) -> None:
+    """The template has the values of the tables' shipped column, and no optional keys."""
+    template = json.loads((ROOT / "configs" / "template.json").read_text())
+    for row in rows_of(spec, start, end):
+        for name in re.findall(r"[a-z][a-z_0-9.]+", row[0]):
+            path, cell = f"{section}.{name}", row[column].strip("`")
+            value = template
+            for part in path.split("."):
+                value = value.get(part, "absent")
+            if cell in ("absent", "-"):
+                assert value == "absent", path
+            elif path not in SHIPPED_IN_WORDS:
+                expected = BY_PATH[path].default if cell == "same" else json.loads(cell)
+                assert value == SHIPPED_OTHERWISE.get(path, expected), path
+    assert template["optimize"]["scoring"] == [
+        "adg_pnl", "adg_pnl_w", "mdg_pnl_w", "loss_profit_ratio", "peak_recovery_hours_pnl", "position_held_hours_max",
+        "position_unchanged_hours_max", "volume_pct_per_day_avg_w", "entry_initial_balance_pct_long",
+    ]  # fmt: skip
+    assert template["backtest"]["exchanges"] == ["binance", "bybit"]
+    assert [(limit["metric"], limit["value"], limit.get("stat")) for limit in template["optimize"]["limits"]] == [
+        ("drawdown_worst_btc", 0.9, None), ("drawdown_worst_usd", 0.9, None), ("loss_profit_ratio", 0.6, None),
+        ("adg_pnl", 0.0007, "mean"), ("peak_recovery_hours_pnl", 1344, None), ("position_held_hours_max", 1344, None),
+        ("position_unchanged_hours_max", 840, None),
+    ]  # fmt: skip
+
+
+def test_paper_table(spec: str) -> None:
+    """Defaults and flags of the section `paper`; every key of it is optional."""
+    flags = {option.dest: option.flags[0] for option in MAIN.options}
+    for row in rows_of(spec, "| paper key", "7.1"):
+        for name in re.findall(r"[a-z][a-z_]+", row[0]):
+            key = BY_PATH[f"paper.{name}"]
+            assert key.optional
+            assert (key.path in flags) == ("--paper" in row[3])
+            if "`" not in row[2] and "," not in row[2]:
+                assert key.default == json.loads(row[2]), key.path
 
 
 def test_optional_keys_of_the_additions() -> None:

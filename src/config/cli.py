@@ -55,6 +55,7 @@ def parse_command_line(program: Program, argv: Sequence[str]) -> CommandLine:
     if unknown:
         raise UsageError(f"unknown argument {unknown[0]}{_nearest(unknown[0], known)}; see --help")
     found = vars(given)
+    _set_switches(found, program.options)
     config_path = found.pop("config_path", None)
     is_value = {name: name in BY_PATH or name.startswith("backtest.cm_") for name in found}
     return CommandLine(
@@ -62,6 +63,14 @@ def parse_command_line(program: Program, argv: Sequence[str]) -> CommandLine:
         {name: value for name, value in found.items() if is_value[name]},
         {name: value for name, value in found.items() if not is_value[name]},
     )
+
+
+def _set_switches(found: dict[str, Any], options: Sequence[Option]) -> None:
+    for option in options:
+        if option.switch and option.dest in found:
+            found[option.switch] = True
+            if found[option.dest] == option.const:
+                del found[option.dest]
 
 
 def _build_parser(program: Program) -> _Parser:
@@ -134,7 +143,10 @@ def _refuse_unknown_shorts(words: Sequence[str], known: Sequence[str]) -> None:
 def _nearest(word: str, known: Sequence[str]) -> str:
     import difflib  # only needed for a hint
 
-    close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+    name = word.partition("=")[0]
+    leaf = name.lstrip("-").replace("-", "_")
+    same_key = [flag for flag in known if flag.startswith("--") and flag.rpartition(".")[2] == leaf]
+    close = same_key or difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,39 @@ from core.files import write_text
 
 MAX_INLINE = 60
 INDENT = 4
+COMPACT = (",", ":")
 
 
-def streamlined_json(value: Any, *, max_inline: int = MAX_INLINE, indent: int = INDENT, sort_keys: bool = False) -> str:
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    max_inline: int
+    indent: int
+    sort_keys: bool
+    separators: tuple[str, str]
+
+
+def streamlined_json(
+    value: Any,
+    *,
+    max_inline: int = MAX_INLINE,
+    indent: int = INDENT,
+    sort_keys: bool = False,
+    separators: tuple[str, str] = COMPACT,
+) -> str:
     """JSON whose values stay on one line while they take at most `max_inline` characters. No final newline.
 
-    NaN and infinities are refused (ValueError): they are not JSON.
+    `separators` are those of values on one line. NaN and infinities are refused (ValueError): they are not JSON.
     """
-    return _render(value, 0, (max_inline, indent, sort_keys))
+    return _render(value, 0, _Layout(max_inline, indent, sort_keys, separators))
 
 
-def _render(value: Any, depth: int, layout: tuple[int, int, bool]) -> str:
-    max_inline, indent, sort_keys = layout
-    inline = json.dumps(value, separators=(",", ":"), sort_keys=sort_keys, allow_nan=False)
-    if len(inline) <= max_inline or not isinstance(value, dict | list | tuple) or not value:
+def _render(value: Any, depth: int, layout: _Layout) -> str:
+    inline = json.dumps(value, separators=layout.separators, sort_keys=layout.sort_keys, allow_nan=False)
+    if len(inline) <= layout.max_inline or not isinstance(value, dict | list | tuple) or not value:
         return inline
-    pad, end = " " * (indent * (depth + 1)), " " * (indent * depth)
+    pad, end = " " * (layout.indent * (depth + 1)), " " * (layout.indent * depth)
     if isinstance(value, dict):
-        keys = sorted(value) if sort_keys else list(value)
+        keys = sorted(value) if layout.sort_keys else list(value)
         lines = [f"{pad}{json.dumps(str(key))}: {_render(value[key], depth + 1, layout)}" for key in keys]
         return "{\n" + ",\n".join(lines) + f"\n{end}}}"
     return "[\n" + ",\n".join(pad + _render(item, depth + 1, layout) for item in value) + f"\n{end}]"

@@ -43,8 +43,13 @@ _CONSUMED_BOUNDS = ("min_markup", "close_grid_min_markup", "close_grid_markup_ra
 _SECTIONS = ("backtest", "bot", "live", "optimize")
 
 
-def base_of(config: Config) -> tuple[str, Config]:
-    """`(flavor, base)`: which shape the file has, and a copy of it in the current shape (3.1)."""
+def base_of(config: Any, origin: str = "the config") -> tuple[str, Config]:
+    """`(flavor, base)`: which shape the file has, and a copy of it in the current shape (3.1).
+
+    Raises ConfigError naming `origin` for any other shape.
+    """
+    if not isinstance(config, dict):
+        raise ConfigError(f"failed to format config: unknown flavor; {origin} holds {config!r:.40}, not a mapping")
     if isinstance(config.get("common"), dict):
         return "legacy_common", _from_legacy_common(config)
     if all(section in config for section in _SECTIONS):
@@ -55,20 +60,17 @@ def base_of(config: Config) -> tuple[str, Config]:
         return "nested_current", _checked(copy.deepcopy(inner | metadata))
     if "bot" in config and "live" in config:
         return "live_only", _checked({"backtest": {}, "optimize": {}} | copy.deepcopy(config))
-    raise ConfigError("failed to format config: unknown flavor; it needs the sections bot, live, backtest, optimize")
+    raise ConfigError(
+        f"failed to format config: unknown flavor; {origin} needs the sections bot, live, backtest, optimize"
+    )
 
 
 def _from_legacy_common(config: Config) -> Config:
-    base = copy.deepcopy({key: value for key, value in config.items() if key != "common"})
+    base = copy.deepcopy({section: {} for section in _SECTIONS} | {k: v for k, v in config.items() if k != "common"})
     common = copy.deepcopy(config["common"])
-    for section in _SECTIONS:
-        base.setdefault(section, {})
-    live = base["live"]
-    live["approved_coins"] = common.pop("approved_symbols", [])
-    live["coin_flags"] = common.pop("symbol_flags", {})
-    for key, value in common.items():
-        live.setdefault(key, value)
-    return _checked(base)
+    coins, flags = common.pop("approved_symbols", None), common.pop("symbol_flags", None)
+    _checked(base)["live"] |= {**common, "approved_coins": coins or [], "coin_flags": flags or {}}
+    return base
 
 
 def _checked(base: Config) -> Config:

@@ -40,7 +40,7 @@ def format_config(
     """The upgraded, completed and normalised copy of `config`. Raises ConfigError naming key, value and remedy."""
     clock = clock or SystemClock()
     changes = Changes()
-    flavor, result = migrate.base_of(config)
+    flavor, result = migrate.base_of(config, base_config_path or "the config")
     _upgrade(result, changes)
     _complete(result, changes)
     if base_config_path or "base_config_path" not in result["live"]:

@@ -55,6 +55,7 @@ _PENALIZE_WORDS = {
     **dict.fromkeys(("inside", "inside_range"), "inside_range"),
     "auto": "auto",
 }
+_PENALIZE_HINT = "Use greater_than, less_than, outside_range, inside_range or auto."
 _ALIASES = {
     "metric": ("metric", "name"), "stat": ("stat", "field"),
     "value": ("value", "threshold", "bound"), "range": ("range", "values", "bounds"),
@@ -116,8 +117,18 @@ def canonical_limits(limits: Any) -> list[Limit]:
     if isinstance(limits, dict):
         limits = [limits] if "penalize_if" in limits else _legacy_dict(limits)
     if not isinstance(limits, list):
-        raise ConfigError(f"Unsupported limits format: {type(limits).__name__}")
-    return [canonical_limit(entry) for entry in limits]
+        raise ConfigError(
+            f"Unsupported limits format: {type(limits).__name__}; optimize.limits is {limits!r}: write a list of "
+            "{metric, penalize_if, value}"
+        )
+    return [_numbered_limit(number, entry) for number, entry in enumerate(limits, start=1)]
+
+
+def _numbered_limit(number: int, entry: Any) -> Limit:
+    try:
+        return canonical_limit(entry)
+    except ConfigError as exc:
+        raise ConfigError(f"{exc} (optimize.limits entry {number} is {entry!r})") from exc
 
 
 def canonical_limit(entry: Any) -> Limit:
@@ -147,12 +158,10 @@ def _first_present(entry: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 def _penalize_rule(entry: Mapping[str, Any]) -> str:
     word = entry.get("penalize_if")
     if word is None:
-        raise ConfigError("limits entries must include 'penalize_if'.")
+        raise ConfigError(f"limits entries must include 'penalize_if'. {_PENALIZE_HINT}")
     rule = _PENALIZE_WORDS.get(str(word).strip().lower())
     if rule is None:
-        raise ConfigError(
-            f"Unsupported penalize_if value '{word}'. Use greater_than, less_than, outside_range, inside_range or auto."
-        )
+        raise ConfigError(f"Unsupported penalize_if value '{word}'. {_PENALIZE_HINT}")
     return rule
 
 
@@ -192,7 +201,7 @@ def _legacy_text(text: str) -> list[Config]:
 def _name_and_value(piece: str) -> tuple[str, str]:
     words = piece.split()
     if len(words) != 2:
-        raise ConfigError(f"Invalid limits format for token: {piece}; write --metric value")
+        raise ConfigError(f"Invalid limits format for token: {piece}; write optimize.limits as --metric number")
     return words[0], words[1]
 
 
@@ -201,7 +210,7 @@ def _legacy_dict(limits: Mapping[str, Any]) -> list[Config]:
 
 
 def _legacy_limit(name: str, value: Any) -> Config:
-    number = _limit_number(value, f"Limit '{name}' must have a numeric value.")
+    number = _limit_number(value, f"Limit '{name}' must have a numeric value. (optimize.limits has {value!r})")
     for prefix, rule in _LEGACY_PREFIXES.items():
         if name.startswith(prefix):
             return {"metric": name.removeprefix(prefix), "penalize_if": rule, "value": number}

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from config.flags import FALSE_WORDS, TRUE_WORDS, boolean, has_flag, integer, number, numbers
+from config.flags import FALSE_WORDS, TRUE_WORDS, boolean, has_flag, integer, number, numbers, texts
 from config.key import Key
-from config.schema import KEYS
+from config.schema import BY_PATH, KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Option:
     const           the value of the option without a value; None: a value is needed
     accepts         with `const`: which next word is the option's value; None: it never takes one
     repeatable      given several times, the values are collected in a list
+    switch          a further option that is set whenever this one is given; without a value this one then sets no key
     """
 
     flags: tuple[str, ...]
@@ -32,6 +33,7 @@ class Option:
     accepts: Callable[[str], bool] | None = None
     metavar: str = "X"
     repeatable: bool = False
+    switch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,14 @@ def _is_number(word: str) -> bool:
     return True
 
 
+def _lower(word: str) -> str:
+    return word.lower()
+
+
+def _is_protocol(word: str) -> bool:
+    return word.lower() in BY_PATH["paper.protocol"].choices
+
+
 _LOGGING = (
     Option(("--debug-level", "--log-level"), "debug_level", "0 warnings, 1 info, 2 debug, 3 trace"),
     Option(("-v", "--verbose"), "verbose", "same as --debug-level 2", const=True),
@@ -84,11 +94,15 @@ _SUITE = (
 _MISSING = Option(
     ("--fail-on-missing-coins",), "fail_on_missing_coins", "a coin that fails to load ends the run", const=True
 )
-_ENDPOINTS = Option(("--custom-endpoints",), "custom_endpoints", "endpoints file, or none", metavar="PATH")
+_ENDPOINTS = Option(
+    ("--custom-endpoints",), "custom_endpoints", "endpoints file, or none, off, disable", metavar="FILE"
+)
+_REFETCH = Option(("--force-refetch-gaps",), "force_refetch_gaps", "clear known gaps and fetch them again", const=True)
+_FETCHING = (_OFFLINE, _CACHE_DIR, _ENDPOINTS, _MISSING)
 
 _PAPER = (
-    Option(("--paper",), "paper.protocol", "paper trading on the local simulator", str, "bybit",
-           lambda word: word.lower() in ("bybit", "binance"), "[bybit|binance]"),
+    Option(("--paper",), "paper.protocol", "paper trading on the local simulator", _lower, "", _is_protocol,
+           "[bybit|binance]", switch="paper"),
     Option(("--paper-balance",), "paper.balance", "starting USDT, first start only", number),
     Option(("--paper-data",), "paper.data", "cache, replay, live, sample, or a directory", metavar="D"),
     Option(("--paper-start",), "paper.start", "first minute of the candles", metavar="DATE"),
@@ -112,10 +126,8 @@ BACKTEST = Program(
         *_LOGGING,
         Option(("-dp", "--disable_plotting"), "disable_plotting", "no plots of single coins", const=True),
         *_SUITE,
-        _OFFLINE,
-        _CACHE_DIR,
-        _MISSING,
-        Option(("--force-refetch-gaps",), "force_refetch_gaps", "clear known gaps and fetch them again", const=True),
+        *_FETCHING,
+        _REFETCH,
         Option(("--cm-debug",), "backtest.cm_debug_level", "candle manager debug 0..3", integer, 1, _is_number, "[N]"),
         Option(("--cm-progress",), "backtest.cm_progress_log_interval_seconds", "seconds between progress logs, 0 off",
                number, 30.0, _is_number, "[S]"),
@@ -138,12 +150,12 @@ OPTIMIZE = Program(
     ("approved_coins", "minimum_coin_age_days"),
     None,
     (
-        *_LOGGING, *_SUITE, _OFFLINE, _CACHE_DIR, _MISSING, _ENDPOINTS,
+        *_LOGGING, *_SUITE, *_FETCHING,
         Option(("-t", "--start"), "start", "seed configs: a file or a directory", metavar="PATH", repeatable=True),
         Option(("--resume",), "resume", "continue a stopped run", metavar="RUN_DIR"),
         Option(("--ray-address",), "ray_address", "cluster for the executor ray, or auto", metavar="ADDR"),
         Option(("-ft", "--fine_tune_params", "--fine-tune-params"), "fine_tune_params",
-               "comma list of bounds keys to keep tunable", metavar="KEYS"),
+               "comma list of bounds keys to keep tunable", texts, metavar="KEYS"),
     ),
     ("backtest.start_date", "backtest.end_date", "optimize.iters", "optimize.n_cpus", "optimize.scoring",
      "optimize.limits"),
@@ -180,7 +192,24 @@ DOWNLOAD = Program(
     ("backtest", "live", "logging"),
     ("approved_coins", "ignored_coins"),
     ("combine_ohlcvs", "end_date", "exchanges", "start_date"),
-    (*_LOGGING, _OFFLINE, _CACHE_DIR, _ENDPOINTS),
+    (*_LOGGING, *_FETCHING, _REFETCH),
     ("backtest.start_date", "backtest.end_date", "backtest.exchanges", "live.approved_coins"),
-    (("my.json -sd 2024", "candles from 2024 on"),),
+    (
+        ("my.json", "what a backtest of that config needs"),
+        ("my.json -sd 2024 -s BTC,ETH -e binance", "two coins of one exchange, from 2024 on"),
+        ("my.json --force-refetch-gaps", "ask again for candles that were missing"),
+    ),
+    with_log_level=True,
+)
+
+BACKTEST_SUITE = replace(
+    BACKTEST,
+    name="backtest_suite",
+    purpose="Backtests every scenario of a suite; the results go to backtests/suite_runs/{time}/.",
+    options=tuple(option for option in BACKTEST.options if option not in (_SUITE[0], _REFETCH)),
+    examples=(
+        ("my.json", "all scenarios of backtest.suite, whether it is enabled or not"),
+        ("my.json --suite-config scenarios.json", "the scenarios of another config"),
+        ("my.json -sd 2024 --offline -dp", "another base window, without network and plots of single coins"),
+    ),
 )

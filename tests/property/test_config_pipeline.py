@@ -80,6 +80,42 @@ def test_formatting_is_idempotent(config: dict[str, Any], live_only: bool) -> No
         assert content.keys() <= once[section].keys()
 
 
+LIVE_KEYS = [key for key in KEYS if key.section == "live" and not key.optional and key.kind in (Kind.NUMBER, Kind.BOOL)]
+
+
+@st.composite
+def older_shapes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
+    """`(flavor, file)`: a config in one of the older shapes, with a section of another program in it."""
+    current = draw(configs()) | {"pbgui": draw(st.dictionaries(texts, anything, max_size=2))}
+    match draw(st.sampled_from(["legacy_common", "nested_current", "live_only"])):
+        case "legacy_common":
+            common = {
+                key.name: draw(valid_values(key)) for key in draw(st.lists(st.sampled_from(LIVE_KEYS), max_size=3))
+            }
+            common |= {"approved_symbols": draw(coins), "symbol_flags": {"BTC": "-lm gs -lw 0.3"}}
+            return "legacy_common", {"common": common, **current}
+        case "nested_current":
+            return "nested_current", {"config": current, "analysis": {"gain": 1}}
+        case _:
+            return "live_only", {name: part for name, part in current.items() if name not in ("backtest", "optimize")}
+
+
+@settings(max_examples=60, deadline=None)
+@given(older_shapes(), st.booleans())
+def test_older_shapes(shape: tuple[str, dict[str, Any]], live_only: bool) -> None:
+    """They become the current shape, which stays as it is; sections of other programs are kept."""
+    flavor, config = shape
+    once = format_config(config, live_only=live_only, clock=CLOCK)
+    assert once["_transform_log"][-1]["details"]["flavor"] == flavor
+    assert once["pbgui"] == (config.get("config", config))["pbgui"]
+    assert not {"common", "config", "analysis"} & once.keys()
+    for name, value in config.get("common", {}).items():
+        assert name in ("approved_symbols", "symbol_flags") or once["live"][name] == value
+    twice = format_config(once, live_only=live_only, clock=CLOCK)
+    assert twice["_transform_log"][-1]["details"]["flavor"] == "current"
+    assert json.dumps(without_metadata(twice)) == json.dumps(without_metadata(once))
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.sampled_from(KEYS), anything)
 def test_wrong_values_are_config_errors(key: Key, value: Any) -> None:
