@@ -163,7 +163,7 @@ def _group(
     for plain, recent in rows:
         keys = [name + suffix for name in ((plain, recent) if weighted else (plain,)) for suffix in suffixes]
         shown.update(keys)
-        table.add_row(plain, *(_number(analysis[key]) if key in analysis else "" for key in keys))
+        table.add_row(plain, *(number_text(analysis[key]) if key in analysis else "" for key in keys))
     yield _titled(title, table)
 
 
@@ -183,7 +183,7 @@ def _other_metrics(analysis: Analysis, shown: set[str]) -> list[str]:
     ]
 
 
-def _number(value: Any) -> str:
+def number_text(value: Any) -> str:
     """Five significant digits; a dash where the metric has no finite value."""
     if value is None:
         return "-"

@@ -75,7 +75,6 @@ def prepare_dataset(
     clock: Clock,
     progress: Progress | None = None,
     network: Network | None = None,
-    feed_settings: FeedSettings | None = None,
 ) -> Dataset:
     """The dataset of a request, from the cache or made anew. Warnings about coins and range are logged either way.
 
@@ -83,8 +82,7 @@ def prepare_dataset(
     not on disk) if no coin is left, a coin is missing under `fail_on_missing_coins`, or there are no BTC candles;
     RunError when the disk refuses.
     """
-    settings = feed_settings or FeedSettings(request.cache_dir, clock)
-    return run_to_end(_prepare(request, Feeds(settings, network), progress))
+    return run_to_end(_prepare_and_close(request, Feeds(FeedSettings(request.cache_dir, clock), network), progress))
 
 
 def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
@@ -110,24 +108,29 @@ def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
     return outcome[0]
 
 
-async def _prepare(request: DatasetRequest, feeds: Feeds, progress: Progress | None) -> Dataset:
+async def _prepare_and_close(request: DatasetRequest, feeds: Feeds, progress: Progress | None) -> Dataset:
     try:
-        plan = await make_plan(request, feeds, feeds.settings.clock)
-        directory = paths.datasets_dir(request.cache_dir) / request.key
-        with _lock(directory):
-            content = None
-            if not request.force_refetch_gaps:
-                content = dataset_cache.load(
-                    directory, compress=request.compress, is_current=lambda known: what_changed(known, plan)
-                )
-            if content is None:
-                content = await _build_and_save(request, plan, feeds, directory, progress)
-            else:
-                logger.info(
-                    "dataset %s is reused: %d minutes, %d coins", directory, len(content.timestamps), len(content.coins)
-                )
+        return await prepare(request, feeds, progress)
     finally:
         await feeds.aclose()
+
+
+async def prepare(request: DatasetRequest, feeds: Feeds, progress: Progress | None = None) -> Dataset:
+    """The same for programs that prepare several datasets over the same exchanges; the feeds stay open."""
+    plan = await make_plan(request, feeds, feeds.settings.clock)
+    directory = paths.datasets_dir(request.cache_dir) / request.key
+    with _lock(directory):
+        content = None
+        if not request.force_refetch_gaps:
+            content = dataset_cache.load(
+                directory, compress=request.compress, is_current=lambda known: what_changed(known, plan)
+            )
+        if content is None:
+            content = await _build_and_save(request, plan, feeds, directory, progress)
+        else:
+            logger.info(
+                "dataset %s is reused: %d minutes, %d coins", directory, len(content.timestamps), len(content.coins)
+            )
     _report(request, content)
     return _dataset(request, content, directory)
 

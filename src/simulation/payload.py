@@ -51,7 +51,7 @@ class ValidRows:
         return self.first if self.first > self.last else min(self.last, self.first + self.warmup)
 
 
-def build_backtest_payload(
+def build_backtest_payload(  # noqa: PLR0913 - the interface of `backtest_engine.md` 17.1, and `all_coins`
     hlcvs: Floats,
     mss: Mapping[str, MarketSettings],
     config: Mapping[str, Any],
@@ -60,20 +60,27 @@ def build_backtest_payload(
     timestamps: Ints | None = None,
     *,
     coin_indices: Sequence[int] | None = None,
+    all_coins: Sequence[str] | None = None,
 ) -> Payload:
     """The engine's arguments for the coins `config.backtest.coins[exchange]`.
 
     `hlcvs` is float64 [T, N, 4], `btc_usd_prices` float64 [T], `timestamps` int64 [T]; `mss` maps coins to market
     settings and `__meta__` to facts about the data. `coin_indices` names the column of each coin; without it the
-    columns are the coins in alphabetical order. Raises ValueError when coins, columns and settings disagree.
+    columns are the coins in alphabetical order. With `all_coins`, the names of all columns, nothing is copied: the
+    others stay in the bundle, unused. Raises ValueError when coins, columns and settings disagree.
     """
     settings = backtest_settings(dict(config))
     coins = sorted(set(config["backtest"]["coins"][exchange]))
-    hlcvs = _columns(hlcvs, coins, coin_indices)
     if missing := [coin for coin in coins if coin not in mss]:
         raise ConfigError(f"no market settings of {', '.join(missing)} on {exchange}")
-    rows = [_valid_rows(hlcvs[:, i, 2], mss[coin], settings, coin) for i, coin in enumerate(coins)]
-    meta = _bundle_meta(coins, mss, rows, _run_meta(mss.get(META, {}), settings, timestamps))
+    named = coins if all_coins is None else list(all_coins)
+    if all_coins is None:
+        hlcvs = _columns(hlcvs, coins, coin_indices)
+    elif coin_indices is not None:
+        _check_indices(coin_indices, hlcvs.shape[1])
+    of_all = {name: _valid_rows(hlcvs[:, i, 2], mss[name], settings, name) for i, name in enumerate(named)}
+    rows = [of_all[coin] for coin in coins]
+    meta = _bundle_meta(named, mss, list(of_all.values()), _run_meta(mss.get(META, {}), settings, timestamps))
     payload = Payload(
         bundle=_bundle(hlcvs, btc_usd_prices, timestamps, meta),
         bot_params_list=[settings.bot_params(coin) for coin in coins],
@@ -83,7 +90,8 @@ def build_backtest_payload(
     )
     payload.backtest_params["maker_fee"] = payload.exchange_params[0]["maker_fee"] if coins else 0.0
     if coin_indices is not None:
-        payload.backtest_params["active_coin_indices"] = list(range(len(coins)))
+        columns = range(len(coins)) if all_coins is None else coin_indices
+        payload.backtest_params["active_coin_indices"] = list(columns)
     _limit_n_positions(payload)
     return payload
 

@@ -26,8 +26,10 @@ LAYERS = {
     "optimization": 5,
     "reporting": 5,
     "benchmarks": 5,
-    "tools": 6,
-    "backtest": 6,
+    "runs": 6,
+    "tools": 7,
+    "backtest": 7,
+    "backtest_suite": 8,
 }
 """Layer of each package or front door; imports go to a lower layer, or stay within the package and its front door."""
 

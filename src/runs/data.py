@@ -1,0 +1,123 @@
+"""The data of a run: final coin lists, network or none, prepared datasets. Shared by the programs that need candles."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.access import optional_config_value
+from config.coins import finalize_coin_lists
+from config.settings import BacktestSettings, backtest_settings, offline_wanted
+from core.clock import Clock, SystemClock
+from core.errors import ConfigError
+from core.paths import DEFAULT_CACHE_DIR
+from core.progress import DEFAULT_LOG_INTERVAL_S, Progress
+from core.terms import PSIDES
+from exchanges.endpoints import load_endpoints
+from exchanges.network import ExchangeNetwork
+from markets.market import eligible_coins
+from markets.sample import EXCHANGE as SAMPLE
+from markets.symbols import CoinMaps
+from simulation.dataset import Dataset, prepare, run_to_end
+from simulation.feeds import Feeds, FeedSettings
+from simulation.request import dataset_requests
+
+logger = logging.getLogger(__name__)
+
+Config = dict[str, Any]
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A config with final coin lists, its settings, and the data it runs on: one dataset, or one of each exchange."""
+
+    config: Config
+    settings: BacktestSettings
+    datasets: tuple[Dataset, ...]
+
+
+def load_data(
+    config: Config,
+    options: Options,
+    arrange: Callable[[Config], tuple[Config, BacktestSettings]] | None = None,
+) -> Prepared:
+    """Bring everything a run needs to disk and into arrays. Raises DataError, ConfigError.
+
+    `options` are those of the command line. `arrange` may put another config (and its settings) in place of that with
+    the final coin lists, before the data are prepared: a suite needs more than its base config says.
+    """
+    return run_to_end(_load(config, options, arrange or (lambda final: (final, backtest_settings(final)))))
+
+
+async def _load(
+    config: Config, options: Options, arrange: Callable[[Config], tuple[Config, BacktestSettings]]
+) -> Prepared:
+    clock = SystemClock()
+    cache_dir = Path(options.get("cache_dir", DEFAULT_CACHE_DIR))
+    async with exchanges_of(config, options, cache_dir, clock) as feeds:
+        final = await with_final_coins(config, feeds, clock)
+        final, settings = arrange(final)
+        datasets = []
+        for request in dataset_requests(settings, options, cache_dir):
+            title = f"candles of {request.name}"
+            interval = config["backtest"].get("cm_progress_log_interval_seconds") or DEFAULT_LOG_INTERVAL_S
+            with Progress(title, interval) as progress:
+                datasets.append(await prepare(request, feeds, progress))
+    return Prepared(final, settings, tuple(datasets))
+
+
+class exchanges_of:  # noqa: N801 - reads as what it yields
+    """The feeds of a run, closed at the end together with their clients; without network under `--offline`."""
+
+    def __init__(self, config: Config, options: Options, cache_dir: Path, clock: Clock) -> None:
+        self._network = None
+        if not offline_wanted(config) and set(config["backtest"]["exchanges"]) != {SAMPLE}:
+            endpoints = load_endpoints(
+                options.get("custom_endpoints"), optional_config_value(config, "live.custom_endpoints_path")
+            )
+            self._network = ExchangeNetwork(endpoints, cache_dir, clock)
+        self._feeds = Feeds(
+            FeedSettings(
+                cache_dir,
+                clock,
+                archive_exchanges=optional_config_value(config, "backtest.archive_exchanges"),
+                progress_log_interval_s=float(
+                    config["backtest"].get("cm_progress_log_interval_seconds") or DEFAULT_LOG_INTERVAL_S
+                ),
+                debug=int(config["backtest"].get("cm_debug_level") or 0),
+            ),
+            self._network,
+        )
+
+    async def __aenter__(self) -> Feeds:
+        return self._feeds
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._feeds.aclose()
+        if self._network:
+            await self._network.aclose()
+
+
+async def with_final_coins(config: Config, feeds: Feeds, clock: Clock) -> Config:
+    """The config with final coin names; an empty list means all eligible coins of the exchanges where it says so."""
+    eligible: list[str] = []
+    for name in config["backtest"]["exchanges"]:
+        if feeds.network is not None or wants_all_coins(config):
+            eligible += eligible_coins((await feeds.open(name)).markets, name)
+    final = finalize_coin_lists(
+        config, eligible=lambda: eligible, to_coin=CoinMaps(feeds.settings.cache_dir).symbol_to_coin, clock=clock
+    )
+    if not any(final["live"]["approved_coins"][pside] for pside in PSIDES):
+        raise ConfigError(
+            "no coin to trade: live.approved_coins without live.ignored_coins is empty; name coins, e.g. -s BTC"
+        )
+    return final
+
+
+def wants_all_coins(config: Config) -> bool:
+    """Whether an empty list could mean all coins of the exchanges."""
+    return bool(config["live"]["empty_means_all_approved"])

@@ -1,0 +1,69 @@
+"""The part of a dataset that a scenario of a suite runs on: its rows, its valid ranges (`config_cli_suite.md` 15.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from core.clock import MINUTE_MS
+from core.dates import date_to_ts, ts_to_date
+from core.errors import DataError
+from simulation.dataset import Dataset
+
+
+def slice_dataset(dataset: Dataset, start_date: str, end_date: str, warmup_minutes: int, label: str) -> Dataset:
+    """The rows from the scenario's start minus its warm-up through its end, as views; nothing is copied.
+
+    Valid rows are counted from the first row of the slice; a coin without valid rows in it can never be traded.
+    Raises DataError for a scenario outside the data.
+    """
+    start, end = date_to_ts(start_date), date_to_ts(end_date)
+    if end <= start:
+        raise DataError(f"scenario {label}: its end {end_date} is not after its start {start_date}")
+    ts = dataset.timestamps
+    first, last = int(ts[0]), int(ts[-1])
+    if end < first or start > last:
+        raise DataError(
+            f"scenario {label} ({start_date} to {end_date}) lies outside the data, "
+            f"{ts_to_date(first)} to {ts_to_date(last)}"
+        )
+    low = min(int(np.searchsorted(ts, start - warmup_minutes * MINUTE_MS, side="left")), len(ts) - 1)
+    high = max(int(np.searchsorted(ts, end, side="right")), low + 1)
+    rows = slice(low, high)
+    markets = {coin: {**market, **_valid_rows(market, low, high - low)} for coin, market in dataset.markets.items()}
+    return replace(
+        dataset,
+        hlcvs=dataset.hlcvs[rows],
+        btc_usd=dataset.btc_usd[rows],
+        timestamps=ts[rows],
+        markets=markets,
+        meta={**dataset.meta, **_facts(ts[rows], start, end, warmup_minutes)},
+    )
+
+
+def _valid_rows(market: Mapping[str, Any], low: int, count: int) -> dict[str, int]:
+    first, last = market["first_valid_index"] - low, market["last_valid_index"] - low
+    if last < 0 or first >= count or first > last:
+        return {"first_valid_index": count, "last_valid_index": count, "trade_start_index": count}
+    first, last = max(first, 0), min(last, count - 1)
+    trade_start = min(last, first + market["warmup_minutes"])
+    return {"first_valid_index": first, "last_valid_index": last, "trade_start_index": trade_start}
+
+
+def _facts(ts: Any, start: int, end: int, warmup_minutes: int) -> dict[str, Any]:
+    times = {
+        "requested_start": start,
+        "requested_end": end,
+        "effective_start": int(ts[0]),
+        "effective_end": int(ts[-1]),
+    }
+    dates = {f"{name}_date": ts_to_date(ms) for name, ms in times.items()}
+    return {
+        **{f"{name}_ts": ms for name, ms in times.items()},
+        **dates,
+        "warmup_minutes_requested": warmup_minutes,
+        "warmup_minutes_provided": max(0, start - int(ts[0])) // MINUTE_MS,
+    }
