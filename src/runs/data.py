@@ -21,6 +21,7 @@ from exchanges.network import ExchangeNetwork
 from markets.market import eligible_coins
 from markets.sample import EXCHANGE as SAMPLE
 from markets.symbols import CoinMaps
+from runs.display import FetchDisplay
 from simulation.dataset import Dataset, prepare, run_to_end
 from simulation.feeds import Feeds, FeedSettings
 from simulation.request import dataset_requests
@@ -58,22 +59,22 @@ async def _load(
 ) -> Prepared:
     clock = SystemClock()
     cache_dir = Path(options.get("cache_dir", DEFAULT_CACHE_DIR))
-    async with exchanges_of(config, options, cache_dir, clock) as feeds:
+    display = FetchDisplay()
+    async with exchanges_of(config, options, cache_dir, clock, display) as feeds:
         final = await with_final_coins(config, feeds, clock)
         final, settings = arrange(final)
         datasets = []
         for request in dataset_requests(settings, options, cache_dir):
-            title = f"candles of {request.name}"
-            interval = config["backtest"].get("cm_progress_log_interval_seconds") or DEFAULT_LOG_INTERVAL_S
-            with Progress(title, interval) as progress:
-                datasets.append(await prepare(request, feeds, progress))
+            with Progress(f"candles of {request.name}", log_interval_s(config)) as bar:
+                display.show_in(bar)
+                datasets.append(await prepare(request, feeds, display.step))
     return Prepared(final, settings, tuple(datasets))
 
 
 class exchanges_of:  # noqa: N801 - reads as what it yields
     """The feeds of a run, closed at the end together with their clients; without network under `--offline`."""
 
-    def __init__(self, config: Config, options: Options, cache_dir: Path, clock: Clock) -> None:
+    def __init__(self, config: Config, options: Options, cache_dir: Path, clock: Clock, display: FetchDisplay) -> None:
         self._network = None
         if not offline_wanted(config) and set(config["backtest"]["exchanges"]) != {SAMPLE}:
             endpoints = load_endpoints(
@@ -85,10 +86,9 @@ class exchanges_of:  # noqa: N801 - reads as what it yields
                 cache_dir,
                 clock,
                 archive_exchanges=optional_config_value(config, "backtest.archive_exchanges"),
-                progress_log_interval_s=float(
-                    config["backtest"].get("cm_progress_log_interval_seconds") or DEFAULT_LOG_INTERVAL_S
-                ),
+                progress_log_interval_s=log_interval_s(config),
                 debug=int(config["backtest"].get("cm_debug_level") or 0),
+                callback=display.on_event,
             ),
             self._network,
         )
@@ -100,6 +100,12 @@ class exchanges_of:  # noqa: N801 - reads as what it yields
         await self._feeds.aclose()
         if self._network:
             await self._network.aclose()
+
+
+def log_interval_s(config: Config) -> float:
+    """Seconds between progress logs; `--cm-progress 0` switches them off."""
+    stated = config["backtest"].get("cm_progress_log_interval_seconds")
+    return DEFAULT_LOG_INTERVAL_S if stated is None else float(stated)
 
 
 async def with_final_coins(config: Config, feeds: Feeds, clock: Clock) -> Config:

@@ -142,13 +142,20 @@ class Feeds:
             max_disk_candles_per_symbol_per_tf=0,
             debug=settings.debug,
             progress_log_interval_seconds=settings.progress_log_interval_s,
-            remote_fetch_callback=settings.callback,
+            remote_fetch_callback=_naming(name, settings.callback),
             max_concurrent_requests=MAX_REQUESTS.get(name, USUAL_MAX_REQUESTS),
             lock_timeout_seconds=PREPARATION_LOCK_S,
             archive_exchanges=settings.archive_exchanges,
             rewrite_archive_url=network.archive_url if network else lambda url: url,
             compact=True,
         )
+
+
+def _naming(exchange: str, callback: FetchCallback | None) -> FetchCallback | None:
+    """The callback, told of which exchange an event is."""
+    if callback is None:
+        return None
+    return lambda event: callback({**event, "exchange": exchange})
 
 
 async def open_all(feeds: Feeds, names: Sequence[str]) -> tuple[list[Feed], dict[str, str]]:

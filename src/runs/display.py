@@ -1,0 +1,40 @@
+"""What a user sees of downloads: a bar over coins with how far each has got, and counts of requests afterwards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from core.progress import Progress
+
+ANSWERED = ("ok", "not_found", "error")
+
+
+class FetchDisplay:
+    """Hears the events of feeds (`on_event`) and the steps of preparations (`step`), and shows both in one bar."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[str, str, str]] = Counter()
+        """Answered requests by (exchange, symbol, kind)."""
+        self._bar: Progress | None = None
+        self._step = ("", 0, 1)
+
+    def show_in(self, bar: Progress) -> None:
+        """Use this bar from now on."""
+        self._bar, self._step = bar, ("", 0, 1)
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """A coin is done."""
+        self._step = (what, done, total)
+        if self._bar is not None:
+            self._bar(what, done, total)
+
+    def on_event(self, event: Mapping[str, Any]) -> None:
+        """A request was answered, or a long download has got further."""
+        symbol, stage = str(event.get("symbol")), event["stage"]
+        if stage in ANSWERED and event["kind"] != "archive_prefetch":
+            self.requests[str(event.get("exchange")), symbol, str(event["kind"])] += 1
+        if stage == "progress" and self._bar is not None and event.get("total"):
+            _, done, total = self._step
+            self._bar(f"{symbol} {event.get('exchange')} {event['done']}/{event['total']} days", done, total)
