@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -34,7 +34,7 @@ ACTIONS: Mapping[str, Mapping[str, Any]] = {
     "maintenance": {},  # 503 everywhere
     "clock_skew": {"ms": None},  # the stated server time
     "delist": {},  # the symbol is listed as not trading
-    "missing": {"every": 10},  # every n-th candle
+    "missing": {"every": 10, "span": ()},  # every n-th candle, or those that open from one time to another
     "duplicated": {"every": 10},
     "reversed": {},
     "short": {"share": 0.5},  # only the first part of the candles
@@ -199,7 +199,7 @@ def _kept(rows: Candles, fault: Fault, share: float, now_ms: int) -> npt.NDArray
     numbers: npt.NDArray[np.int64] = np.arange(len(rows))
     nth: npt.NDArray[np.bool_] = (numbers + 1) % int(fault.parameters.get("every", 1)) == 0
     if fault.action == "missing":
-        return numbers[~nth]
+        return numbers[~_between(rows, fault.parameters["span"]) if fault.parameters["span"] else ~nth]
     if fault.action == "duplicated":
         return np.repeat(numbers, 1 + nth)
     if fault.action == "reversed":
@@ -208,3 +208,8 @@ def _kept(rows: Candles, fault: Fault, share: float, now_ms: int) -> npt.NDArray
         return numbers[: int(len(rows) * share)]
     there: npt.NDArray[np.bool_] = rows["ts"] <= now_ms - float(fault.parameters["minutes"]) * MINUTE_MS
     return numbers[there]
+
+
+def _between(rows: Candles, span: Sequence[float]) -> npt.NDArray[np.bool_]:
+    inside: npt.NDArray[np.bool_] = (rows["ts"] >= span[0]) & (rows["ts"] <= span[1])
+    return inside

@@ -141,7 +141,8 @@ def test_markets_are_cached_for_a_day(tmp_path: Path) -> None:
         fetched = await load_markets_cached(client, tmp_path, "binance", clock)
         assert len(fetched) == 12
         assert json.loads((tmp_path / "binance" / "markets.json").read_text()) == fetched
-        assert CoinMaps(tmp_path).coin_to_symbol("BTC", "binance") == SYMBOL
+        assert CoinMaps(tmp_path).symbol_to_coin("BTCUSDT") == "BTC"
+        assert json.loads((tmp_path / "binance" / "coin_to_symbol_map.json").read_text())["BTC"] == [SYMBOL]
         for age, requests in ((DAY_MS - 1000, 1), (1000, 2), (HOUR_MS, 2)):
             clock.advance(age)
             fresh = type(client)({"urls": client.urls})

@@ -122,6 +122,7 @@ def test_spoilt_candles(protocol: str) -> None:
         assert await last_ten(client) == sound
         for action, options, expected in (
             ("missing", {"every": 4}, [row for i, row in enumerate(sound) if i not in (3, 7)]),
+            ("missing", {"span": [sound[2][0], sound[4][0]]}, [*sound[:2], *sound[5:]]),
             ("duplicated", {"every": 5}, [*sound[:5], *sound[4:9]]),
             ("short", {"share": 0.3}, sound[:3]),
             ("late", {"minutes": 3}, sound[:8]),

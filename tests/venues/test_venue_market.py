@@ -46,6 +46,15 @@ def test_unfinished_candles(number: int, first: float, second: float) -> None:
     assert so_far(row, 0.0, BTC)[0]["h"] == so_far(row, 0.0, BTC)[0]["l"] == row["o"][0]
 
 
+@pytest.mark.parametrize(("close", "prices"), [(12.0, [8.0, 15.0, 12.0]), (9.0, [15.0, 8.0, 9.0])])
+def test_path_of_a_minute(close: float, prices: list[float]) -> None:
+    """From the open to the extreme against the candle's direction, to the other one, to the close; linear between."""
+    row = CANDLES[:1].copy()
+    row["o"], row["h"], row["l"], row["c"] = 10.0, 15.0, 8.0, close
+    assert [float(so_far(row, third / 3.0, BTC)["c"][0]) for third in (1, 2, 3)] == prices
+    assert float(so_far(row, 1.0 / 6.0, BTC)["c"][0]) == (10.0 + prices[0]) / 2.0
+
+
 @settings(deadline=None)  # the first time a day is asked for it is computed
 @given(
     st.sampled_from(sorted(INTERVALS)),
@@ -81,7 +90,12 @@ def test_weeks_and_months_follow_the_calendar() -> None:
 
 def test_price_at_a_boundary() -> None:
     """At a full minute the last price is the close of the minute that ended; before the launch there is none."""
-    assert MARKET.price(BTC, floor(NOW)) == float(minutes(SYMBOL, floor(NOW) - MINUTE_MS, floor(NOW))["c"][0])
+    market = sample_market()
+    rows = minutes(SYMBOL, floor(NOW) - MINUTE_MS, floor(NOW))
+    rows["o"][1], rows["h"][1] = 2.0 * rows["c"][0], 3.0 * rows["c"][0]
+    market.put(SYMBOL, rows[1:])
+    assert market.price(market.by_symbol[SYMBOL], floor(NOW)) == float(rows["c"][0])
+    assert market.price(market.by_symbol[SYMBOL], floor(NOW) + 1) == pytest.approx(float(rows["o"][1]), rel=1e-4)
     assert MARKET.price(BTC, BTC.launch_ms - 1) is None
     assert MARKET.ticker(BTC, BTC.launch_ms - 1) is None
 
