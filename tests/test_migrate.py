@@ -250,7 +250,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none of its 5 rows is a candle of 2023-10-31"):
         read_legacy_file(path, "1m")
     path.write_bytes(path.read_bytes()[:150])
-    with pytest.raises(DataError, match=r"2023-10-31\.npy cannot be read"):
+    with pytest.raises(DataError, match=r"2023-10-31\.npy is damaged"):
         read_legacy_file(path, "1m")
 
 

@@ -22,7 +22,7 @@ from candles.fill import sort_candles
 from candles.gaps import KnownGap, parse_gaps
 from candles.store import period_bounds
 from core import paths
-from core.errors import DataError
+from core.errors import DataError, StoreError
 from core.files import read_json
 from markets.candle import CANDLE_DTYPE, PRICE_FIELDS, UNKNOWN, VALUE_FIELDS, Candles, timeframe_ms
 from markets.symbols import short_exchange
@@ -133,15 +133,11 @@ def read_legacy_file(path: Path, timeframe: str, crc32: int | None = None) -> tu
 
     Raises DataError for a file that is damaged, has another checksum than `crc32`, or holds no candle.
     """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as exc:
-        raise DataError(f"{path} cannot be read: {' '.join(str(exc).split())}") from exc
+    array = load_array(path)
     if crc32 is not None and array.dtype.names and record_crc32(array) != crc32:
         raise DataError(f"{path} is damaged: its CRC-32 is {record_crc32(array)}, its index says {crc32}")
-    columns = _columns(path, array)
     start, end = file_period(path) or (0, 0)
-    candles = _candles(columns)
+    candles = rows_of(path, array)
     sound = (candles["ts"] >= start) & (candles["ts"] < end) & (candles["ts"] % timeframe_ms(timeframe) == 0)
     for name in PRICE_FIELDS:
         sound &= np.isfinite(candles[name]) & (candles[name] > 0.0)
@@ -149,6 +145,22 @@ def read_legacy_file(path: Path, timeframe: str, crc32: int | None = None) -> tu
     if len(candles) and not sound.any():
         raise DataError(f"{path}: none of its {len(candles)} rows is a candle of {path.stem}")
     return sort_candles(candles[sound]), int((~sound).sum())
+
+
+def load_array(path: Path) -> npt.NDArray[Any]:
+    """The array in a file. Raises DataError for a damaged file, StoreError for one that may not be read."""
+    try:
+        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+    except OSError as exc:
+        raise StoreError(f"{path} cannot be read: {exc.strerror or exc}; check its permissions") from exc
+    except (ValueError, EOFError) as exc:
+        raise DataError(f"{path} is damaged: {' '.join(str(exc).split())}") from exc
+    return array
+
+
+def rows_of(path: Path, array: npt.NDArray[Any]) -> Candles:
+    """The rows of an array as they stand in it, sound or not. Raises DataError for an array of another kind."""
+    return _candles(_columns(path, array))
 
 
 def record_crc32(records: npt.NDArray[np.void]) -> int:
