@@ -136,6 +136,13 @@ def test_missing_key_ends_a_program_with_status_two(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "error: config missing required key 'live.user'\n"
 
 
+def test_byte_order_mark(tmp_path: Path) -> None:
+    """Some editors put one in front; it is no part of the text."""
+    bare = {"bot": {"long": {}, "short": {}}, "live": {"user": "me"}}
+    (tmp_path / "c.json").write_text(json.dumps(bare), encoding="utf-8-sig")
+    assert load_config(tmp_path / "c.json", clock=CLOCK)["live"]["user"] == "me"
+
+
 def test_shipped_template() -> None:
     """Loading it adds the coin sources and the base path and removes nothing; no suite, no compressed cache."""
     config = load_config(clock=CLOCK)
@@ -143,6 +150,7 @@ def test_shipped_template() -> None:
         ("add", "backtest.coin_sources"),
         ("add", "live.base_config_path"),
     ]
+    assert config["live"]["base_config_path"] == "configs/template.json"
     assert config["backtest"]["suite"]["enabled"] is False
     assert config["backtest"]["compress_cache"] is False
     assert config["backtest"]["end_date"] == "2026-11-19"

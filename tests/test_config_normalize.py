@@ -205,8 +205,9 @@ def test_coin_flags() -> None:
     assert formatted(current(live={"coin_flags": {"BTC": text}}, coin_overrides=own))["coin_overrides"] == own
 
 
-@pytest.mark.parametrize("text", ["-lm", "-xx 3", "-lw much", "-lm sometimes"])
-def test_bad_coin_flags(text: str) -> None:
+@pytest.mark.parametrize("text", ["-lm", "-xx 3", "-lw much", "-lm sometimes", "-lc 'x", 5, ["-lm", "n"]])
+def test_bad_coin_flags(text: Any) -> None:
+    """An error names the coin and the text."""
     with pytest.raises(ConfigError, match=r"live\.coin_flags\.BTC"):
         coin_flags_to_override("BTC", text)
 
@@ -347,9 +348,12 @@ def test_inherited_filter() -> None:
     assert config["backtest"]["filter_by_min_effective_cost"] is False
 
 
-@pytest.mark.parametrize(("given", "expected"), [("binance, Bybit", ["binance", "bybit"]), (["A", "a "], ["a"])])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("binance, Bybit", ["binance", "bybit"]), (["A", "a "], ["a"]), ("binanceusdm", ["binance"])],
+)
 def test_exchanges(given: Any, expected: list[str]) -> None:
-    """A text is split on commas (F7), names are lower case."""
+    """A text is split on commas (F7), names are the short ones in lower case."""
     assert formatted(current(backtest={"exchanges": given}))["backtest"]["exchanges"] == expected
 
 

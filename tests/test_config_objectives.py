@@ -17,6 +17,7 @@ from config.objectives import (
     limit_violation,
     metric_exists,
     metric_weight,
+    objective_weights,
     resolved_limit,
 )
 from core.errors import ConfigError
@@ -149,9 +150,31 @@ def test_resolving_auto() -> None:
     assert up["penalize_if"] == "greater_than"
     plain = {"metric": "peak_recovery_hours_pnl", "penalize_if": "greater_than", "value": 1}
     assert resolved_limit(plain) == plain
-    for metric in ("peak_recovery_hours_pnl", "foo"):
+    for metric in ("peak_recovery_hours_pnl", "foo", "loss_profit_ratio_long", "pnl_ratio_long_short"):
         with pytest.raises(ConfigError, match=metric):
             resolved_limit({"metric": metric, "penalize_if": "auto", "value": 1})
+
+
+def test_objectives() -> None:
+    """Their directions, in order; one without a listed direction is minimised."""
+    names = ["adg_usd", "drawdown_worst_btc", "peak_recovery_hours_pnl"]
+    assert objective_weights(names) == {"adg_usd": -1.0, "drawdown_worst_btc": 1.0, "peak_recovery_hours_pnl": 1.0}
+    assert list(objective_weights(names)) == names
+
+
+@pytest.mark.parametrize(
+    ("scoring", "message"),
+    [
+        ([], r"optimize\.scoring is empty"),
+        (["agd_usd"], r"optimize\.scoring names the metric 'agd_usd', which no result has; did you mean adg_usd\?"),
+        (["pnl_ratio_long_short"], "which backtests have and the optimizer has not"),
+        (["zzz"], "'zzz', which no result has; check the spelling"),
+    ],
+)
+def test_impossible_objectives(scoring: list[str], message: str) -> None:
+    """Nothing to search by, or a name that no candidate's result has."""
+    with pytest.raises(ConfigError, match=message):
+        objective_weights(scoring)
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,12 @@ def test_master_coins_come_from_scenarios_alone() -> None:
     assert plan.coins == {"long": ("SOL",), "short": ("SOL",)}
 
 
+def test_base_window_always_counts() -> None:
+    """The data cover it even where every scenario is shorter (15.2.5)."""
+    plan = plan_suite(config_of([{"start_date": "2024-02-01", "end_date": "2024-03-01"}]), clock=CLOCK)
+    assert plan.window == Window("2024-01-01", "2024-07-01")
+
+
 @pytest.mark.parametrize(
     ("base", "sources"), [({"BTC": "okx"}, [{"BTC": "bybit"}]), ({}, [{"BTC": "okx"}, {"BTCUSDT": "bybit"}])]
 )
@@ -243,6 +249,7 @@ def test_warmup_covers_every_override() -> None:
     )
     plan = plan_suite(config, clock=CLOCK)
     assert compute_backtest_warmup_minutes(config) == 72 * 60 * 0.5
+    assert suite_warmup_minutes(config, plan.scenarios[1:2], clock=CLOCK) == 2160
     assert suite_warmup_minutes(config, plan.scenarios[:2], clock=CLOCK) == 45000
     assert suite_warmup_minutes(config, plan.scenarios, clock=CLOCK) == 50000
     assert suite_warmup_minutes(config, plan.scenarios, clock=CLOCK, with_bounds=True) == 50000
@@ -334,6 +341,7 @@ def test_overrides_come_last_and_in_order(caplog: pytest.LogCaptureFixture) -> N
     assert result["coin_overrides"] == {"ETH": {"bot": {"long": {"ema_span_1": 9}}}}
     assert result["my"] == {"own": {"key": [1]}}
     assert "the override my.own.key is no known key" in caplog.text
+    assert caplog.text.count("no known key") == 1
     changes = result["_transform_log"][-1]["details"]["changes"]
     assert {"action": "update", "path": "bot.long.n_positions", "old": 10, "new": 3} in changes
     assert {"action": "add", "path": "my.own.key", "value": [1]} in changes
@@ -435,6 +443,21 @@ def test_sample_suite_in_the_optimizer(five: Config) -> None:
     majors, spring, calm = plan_suite(five, clock=CLOCK).scenarios
     assert majors.coins["long"] == ("BTC", "ETH")
     assert spring.coins["long"] == calm.coins["long"] == ("ADA", "BTC", "DOGE", "ETH", "SOL")
+
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+SUITES = [path for path in sorted(CONFIGS.rglob("*.json")) if '"scenarios"' in path.read_text()]
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: str(path.stem))
+def test_shipped_suites(caplog: pytest.LogCaptureFixture, path: Path) -> None:
+    """Every shipped suite can be planned and each of its scenarios made, without a warning."""
+    config = finalize_coin_lists(load_config(path, clock=CLOCK), eligible=list, clock=CLOCK)
+    plan = plan_suite(config, clock=CLOCK)
+    assert len(plan.labels) > 2
+    for scenario in plan.scenarios:
+        apply_scenario(config, scenario, plan, data_of(*plan.coins["long"], *plan.coins["short"]), clock=CLOCK)
+    assert caplog.records == []
 
 
 # --- random scenarios ---

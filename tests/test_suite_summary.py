@@ -120,6 +120,8 @@ def test_named_functions_of_the_engine_document() -> None:
     bare = merge_suite_payload(metrics["stats"])
     assert list(bare) == ["metrics"]
     assert (bare["metrics"]["x"]["aggregated"], bare["metrics"]["n"]["aggregated"]) == (2.0, None)
+    assert merge_suite_payload(metrics["stats"], {"x": None})["metrics"]["x"]["aggregated"] is None
+    assert list(merge_suite_payload({"b": {}, "a": {}})["metrics"]) == ["a", "b"]
     given_value = merge_suite_payload(metrics["stats"], {"x": 9.0}, {"full": metrics})
     assert given_value["metrics"]["x"] == {
         "stats": metrics["stats"]["x"], "aggregated": 9.0, "scenarios": {"full": 2.0},

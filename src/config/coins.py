@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from config.changes import SOURCES_KEY, Config, abbreviate, record
-from config.text import parse_hjson
+from config.text import UTF_8, parse_hjson
 from core.clock import Clock
 from core.errors import ConfigError
 from core.paths import SOURCE_ROOT
@@ -103,7 +103,7 @@ def find_coin_file(name: str) -> Path | None:
 def read_coin_file(file: Path, path: str) -> list[str] | dict[str, list[str]]:
     """A list, or lists by side, from HJSON or plain text (9.2)."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding=UTF_8)
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{path}: cannot read the coin file {file}: {exc}") from exc
     try:

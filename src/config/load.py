@@ -18,7 +18,8 @@ def load_config(path: str | Path | None = None, *, live_only: bool = False, cloc
     `live_only` skips what only backtests and the optimizer need. Raises ConfigError naming file, key and remedy.
     """
     clock = clock or SystemClock()
-    given = str(path) if path is not None else str(paths.TEMPLATE_CONFIG)
+    # the template by its usual name: a saved config tells nothing of this machine
+    given = str(path if path is not None else paths.TEMPLATE_CONFIG.relative_to(paths.SOURCE_ROOT))
     raw = read_hjson(paths.resolve_input(given) or Path(given))
     config = format_config(raw, live_only=live_only, base_config_path=given, clock=clock)
     config[RAW_KEY] = copy.deepcopy(raw)

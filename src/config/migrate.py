@@ -15,6 +15,7 @@ from config.changes import METADATA_KEYS, Changes, Config
 from config.modes import expand_forced_mode
 from core.errors import ConfigError
 from core.terms import PSIDES
+from markets.symbols import short_exchange
 
 logger = logging.getLogger(__name__)
 
@@ -236,11 +237,11 @@ def rename_live_keys(config: Config, changes: Changes) -> None:
 
 
 def _split_exchanges(backtest: Config, changes: Changes) -> None:
-    """`exchanges` as one text is split on commas; names are lower case (10.3, F7)."""
+    """`exchanges` as one text is split on commas; names are the short ones, lower case (10.3, F7)."""
     given = backtest.get("exchanges")
     names = given.split(",") if isinstance(given, str) else given
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        clean = list(dict.fromkeys(name.strip().lower() for name in names if name.strip()))
+        clean = list(dict.fromkeys(short_exchange(name.strip()) for name in names if name.strip()))
         if clean != given:
             changes.update("backtest.exchanges", given, clean)
             backtest["exchanges"] = clean
@@ -258,9 +259,7 @@ def _convert_coin_flags(config: Config, changes: Changes) -> None:
 def coin_flags_to_override(coin: str, text: str) -> Config:
     """`-lm gs -lw 0.3 -lev 5 -lc f.json` as an entry of `coin_overrides` (3.3)."""
     path = f"live.coin_flags.{coin}"
-    words = shlex.split(text)
-    if len(words) % 2:
-        raise ConfigError(f"{path} is {text!r}: every flag needs a value")
+    words = _words(text, path)
     override: Config = {}
     for flag, value in zip(words[::2], words[1::2], strict=True):
         match flag:
@@ -277,6 +276,16 @@ def coin_flags_to_override(coin: str, text: str) -> Config:
             case _:
                 raise ConfigError(f"{path} holds the unknown flag {flag!r}: known are -lm -sm -lw -sw -lev -lc")
     return override
+
+
+def _words(text: Any, path: str) -> list[str]:
+    try:
+        words = shlex.split(text) if isinstance(text, str) else [""]
+    except ValueError as exc:
+        raise ConfigError(f"{path} is {text!r}: {exc}") from exc
+    if len(words) % 2:
+        raise ConfigError(f"{path} is {text!r}: it must be a text of flags, each with a value")
+    return words
 
 
 _PSIDE_OF_LETTER = {"l": "long", "s": "short"}

@@ -217,12 +217,40 @@ def _legacy_limit(name: str, value: Any) -> Config:
     return {"metric": name, "penalize_if": "auto", "value": number}
 
 
-def resolved_limit(limit: Limit) -> Limit:
-    """A canonical limit with `auto` replaced by its direction. Raises ConfigError for names that no result has,
-    and for `auto` on a metric without direction (F17)."""
-    metric = limit["metric"]
+def _require_searchable(metric: str, path: str) -> None:
+    """Raise ConfigError for a metric that the optimizer's results do not have."""
+    if metric in _APPENDED:
+        raise ConfigError(f"{path} names the metric '{metric}', which backtests have and the optimizer has not")
     if not metric_exists(metric):
-        raise ConfigError(f"optimize.limits names the metric '{metric}', which no result has; check the spelling")
+        raise ConfigError(f"{path} names the metric '{metric}', which no result has{_nearest(metric)}")
+
+
+def _nearest(metric: str) -> str:
+    import difflib  # only needed for a hint
+
+    currency = {f"{name}_{suffix}" for name in CURRENCY_METRICS for suffix in ("usd", "btc")}
+    known = sorted(SHARED_METRICS | _SHARED_UNPREFIXED | currency)
+    close = difflib.get_close_matches(metric, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "; check the spelling"
+
+
+def objective_weights(scoring: list[str]) -> dict[str, float]:
+    """-1 (maximise) or +1 (minimise) of each canonical objective, in order; without a listed direction +1.
+
+    Raises ConfigError when there is no objective, and for names that the optimizer's results do not have.
+    """
+    if not scoring:
+        raise ConfigError("optimize.scoring is empty: name at least one metric")
+    for metric in scoring:
+        _require_searchable(metric, "optimize.scoring")
+    return {metric: metric_weight(metric) or 1.0 for metric in scoring}
+
+
+def resolved_limit(limit: Limit) -> Limit:
+    """A canonical limit with `auto` replaced by its direction. Raises ConfigError for names that the optimizer's
+    results do not have, and for `auto` on a metric without direction (F17)."""
+    metric = limit["metric"]
+    _require_searchable(metric, "optimize.limits")
     if limit["penalize_if"] != "auto":
         return limit
     weight = metric_weight(metric)

@@ -11,7 +11,6 @@ from typing import Any
 from config.access import set_config_value
 from config.changes import SOURCES_KEY, Changes, Config, record
 from config.check import check_value
-from config.key import Key
 from config.normalize import nearest_hint, round_half_away
 from config.overrides import resolve_coin_overrides
 from config.scenarios import Scenario, SuitePlan
@@ -176,11 +175,7 @@ def _checked(path: str, value: Any, label: str) -> Any:
             logger.warning("scenario %s: the override %s is no known key%s", label, path, nearest_hint(path))
         return copy.deepcopy(value)
     check_value(replace(key, lenient=False), value)
-    return round_half_away(value) if _counts_positions(key) else copy.deepcopy(value)
-
-
-def _counts_positions(key: Key) -> bool:
-    return key.section == "bot" and key.name == "n_positions"
+    return round_half_away(value) if key.name == "n_positions" else copy.deepcopy(value)
 
 
 def _inside_free_mapping(path: str) -> bool:

@@ -17,6 +17,8 @@ from core.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
+UTF_8 = "utf-8-sig"  # some editors put a byte order mark in front
+
 
 class MissingFileError(ConfigError, FileNotFoundError):
     """A file that the user named does not exist."""
@@ -35,7 +37,7 @@ def parse_hjson(text: str, origin: str) -> Any:
 def read_hjson(path: Path) -> Any:
     """Parse a file. A missing one is a MissingFileError, unreadable or malformed text a ConfigError."""
     try:
-        return parse_hjson(path.read_text(encoding="utf-8"), str(path))
+        return parse_hjson(path.read_text(encoding=UTF_8), str(path))
     except FileNotFoundError as exc:
         raise MissingFileError(f"config file {path} does not exist; check the path") from exc
     except UnicodeDecodeError as exc:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from config.text import parse_hjson
+from config.text import UTF_8, parse_hjson
 from core.errors import ConfigError
 from markets.symbols import quote_currency, short_exchange
 
@@ -95,7 +95,7 @@ def account_of(user: str, entry: Mapping[str, Any], path: Path = API_KEYS_FILE) 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding=UTF_8))
     except FileNotFoundError as exc:
         remedy = "it does not exist; copy api-keys.json.example and fill it in"
         raise ConfigError(f"error loading api keys file {path} {remedy}") from exc
@@ -209,7 +209,7 @@ def _broker_options(exchange: str, broker: str | Mapping[str, Any]) -> dict[str,
 def load_broker_codes(path: Path = BROKER_CODES_FILE) -> dict[str, str | Mapping[str, Any]]:
     """`{exchange: code | object}`; a missing file is none, an unreadable one as well, with a warning."""
     try:
-        content = parse_hjson(path.read_text(encoding="utf-8"), str(path))
+        content = parse_hjson(path.read_text(encoding=UTF_8), str(path))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, ConfigError):

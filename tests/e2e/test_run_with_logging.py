@@ -51,7 +51,7 @@ def test_large_output_is_complete(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_signals_reach_the_command_once(tmp_path: Path, number: int, handled: bool, status: int) -> None:
     """Ctrl-C is the command's to handle; the wrapper stays until the command has ended, and keeps its last words."""
-    child = "import signal, sys\nseen = []\n"
+    child = "import signal, sys\nsignal.alarm(60)\n"
     if handled:
         child += "signal.signal(signal.SIGINT, lambda *a: (print('interrupted', flush=True), sys.exit(130)))\n"
     else:
@@ -62,7 +62,10 @@ def test_signals_reach_the_command_once(tmp_path: Path, number: int, handled: bo
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         process.send_signal(number)
-        rest, _ = process.communicate(timeout=30)
+        try:
+            rest, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == status
     assert rest == ("interrupted\n" if handled else "")
     assert only_log(tmp_path).read_text() == "up\n" + rest

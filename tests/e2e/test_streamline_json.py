@@ -103,17 +103,18 @@ def test_usage(tmp_path: Path, argv: list[str], message: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_mode_and_link_stay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o600, 0o664])
+def test_mode_and_link_stay(tmp_path: Path, mode: int) -> None:
     """A file that only its owner may read stays so; a link is followed, not replaced."""
     (tmp_path / "real").mkdir()
     real, link = tmp_path / "real" / "api-keys.json", tmp_path / "link.json"
     real.write_text('{"a": 1}')
-    real.chmod(0o600)
+    real.chmod(mode)
     link.symlink_to(real)
     assert streamline(link, Layout(4, 72, (",", ":"), False))
     assert link.is_symlink()
     assert real.read_text() == '{"a":1}'
-    assert stat.S_IMODE(real.stat().st_mode) == 0o600
+    assert stat.S_IMODE(real.stat().st_mode) == mode
 
 
 def test_other_bytes_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
