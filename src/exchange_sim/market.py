@@ -1,12 +1,12 @@
 """The venue's market: instruments, and their candles up to any moment (`exchange_simulator.md` 5).
 
-Whole minutes come from a source, a day at a time, and are kept in memory; the minute in progress shows the part of its
+Whole minutes come from elsewhere, a day at a time, and are kept in memory; the minute in progress shows the part of its
 path that has been walked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -15,10 +15,12 @@ import numpy as np
 
 from candles.fill import floor_minute, sort_candles
 from candles.resample import aggregate
-from candles.sources.protocol import CandleSource
 from core.clock import DAY_MS, MINUTE_MS
 from markets.candle import CANDLE_DTYPE, Candles
 from markets.market import Market
+
+Minutes = Callable[[str, int, int], Candles]
+"""Candles of a symbol from one minute through another, ascending, without gaps."""
 
 DAYS_IN_MEMORY = 1000  # of all symbols together, 80 KB each
 
@@ -68,10 +70,10 @@ class Ticker:
 class VenueMarket:
     """All instruments of a venue. `note` says what the candles are, for whoever looks at the venue."""
 
-    def __init__(self, instruments: Iterable[Instrument], source: CandleSource, note: str = "") -> None:
+    def __init__(self, instruments: Iterable[Instrument], minutes: Minutes, note: str = "") -> None:
         self.by_id = {item.id: item for item in instruments}
         self.by_symbol = {item.symbol: item for item in self.by_id.values()}
-        self.source = source
+        self.minutes = minutes
         self.note = note
         self.version = 0  # goes up when candles are replaced
         self._put: dict[str, Candles] = {}
@@ -79,7 +81,7 @@ class VenueMarket:
         self._day_total = lru_cache(maxsize=None)(self._sum_day)
 
     def put(self, symbol: str, rows: Candles) -> None:
-        """Candles that replace those of the source from now on, minute by minute."""
+        """Candles that replace others from now on, minute by minute."""
         before = self._put.get(symbol, np.empty(0, CANDLE_DTYPE))
         self._put[symbol] = sort_candles(np.concatenate((before, rows)))
         self.version += 1
@@ -142,7 +144,7 @@ class VenueMarket:
 
     def _load_day(self, symbol: str, day: int) -> Candles:
         start, end = day * DAY_MS, (day + 1) * DAY_MS - MINUTE_MS
-        rows = self.source.fetch(symbol, start, end)
+        rows = self.minutes(symbol, start, end)
         put = self._put.get(symbol)
         if put is not None:
             rows = sort_candles(np.concatenate((rows, put[(put["ts"] >= start) & (put["ts"] <= end)])))

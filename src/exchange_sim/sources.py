@@ -10,7 +10,6 @@ import numpy as np
 from candles.fill import sort_candles, standardize_gaps
 from candles.import_reader import ReadOptions, is_candle_file, read_candles
 from candles.import_settings import read_settings
-from candles.sources.sample import SampleSource
 from candles.store import CandleStore
 from core.clock import Clock
 from core.dates import ts_to_date
@@ -19,7 +18,7 @@ from exchange_sim.market import Instrument, VenueMarket
 from markets import sample
 from markets.candle import CANDLE_DTYPE, Candles
 from markets.market import market_of, read_markets
-from markets.symbols import guess_coin, short_exchange
+from markets.symbols import guess_coin
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ def sample_market(seed: int = 0) -> VenueMarket:
         Instrument(entry["id"], market_of(entry, sample.EXCHANGE), entry["created"])
         for entry in sample.ccxt_markets().values()
     ]
-    return VenueMarket(items, SampleSource(seed), sample.DATA_NOTE)
+    return VenueMarket(items, lambda symbol, start, end: sample.candles(symbol, start, end, seed), sample.DATA_NOTE)
 
 
 def store_market(cache_dir: Path, exchange: str, clock: Clock) -> VenueMarket:
@@ -49,7 +48,7 @@ def store_market(cache_dir: Path, exchange: str, clock: Clock) -> VenueMarket:
         raise DataError(
             f"no candles of {exchange} below {source.store.root}; download or import some, or use the sample market"
         )
-    return VenueMarket(items, source, f"candles of {exchange} from {source.store.root}")
+    return VenueMarket(items, source.minutes, f"candles of {exchange} from {source.store.root}")
 
 
 def directory_market(folder: Path, settings: Path | None, clock: Clock) -> VenueMarket:
@@ -75,7 +74,7 @@ def directory_market(folder: Path, settings: Path | None, clock: Clock) -> Venue
         raise DataError(f"no candle files in {folder}; name one a coin, such as BTC.csv")
     whole = {symbol: standardize_gaps(np.concatenate(parts)) for symbol, parts in rows.items()}
     listed = [Instrument(i.id, i.market, int(whole[i.symbol]["ts"][0])) for i in items.values()]
-    return VenueMarket(listed, ArraySource(whole), f"candles of {folder}")
+    return VenueMarket(listed, ArraySource(whole).minutes, f"candles of {folder}")
 
 
 def _sample_entries() -> dict[str, dict[str, object]]:
@@ -85,16 +84,13 @@ def _sample_entries() -> dict[str, dict[str, object]]:
 class ArraySource:
     """Candles in memory, `{symbol: ascending rows without gaps}`."""
 
-    id = "array"
-    version = ""
-
     def __init__(self, rows: dict[str, Candles]) -> None:
         self.rows = rows
 
     def first_ts(self, symbol: str) -> int | None:
         return int(self.rows[symbol]["ts"][0]) if len(self.rows[symbol]) else None
 
-    def fetch(self, symbol: str, start_ts: int, end_ts: int) -> Candles:
+    def minutes(self, symbol: str, start_ts: int, end_ts: int) -> Candles:
         rows = self.rows[symbol]
         inside: Candles = rows[np.searchsorted(rows["ts"], start_ts) : np.searchsorted(rows["ts"], end_ts, "right")]
         return inside
@@ -103,17 +99,14 @@ class ArraySource:
 class StoreSource:
     """Candles of the store; a missing minute repeats the close before it, nothing follows the last row."""
 
-    version = ""
-
     def __init__(self, cache_dir: Path, exchange: str, clock: Clock) -> None:
-        self.id = short_exchange(exchange)
         self.store = CandleStore(cache_dir, exchange, clock)
         self._last: dict[str, int] = {}
 
     def first_ts(self, symbol: str) -> int | None:
         return self.store.read_meta(symbol).first_seen_ts if self.store.files(symbol) else None
 
-    def fetch(self, symbol: str, start_ts: int, end_ts: int) -> Candles:
+    def minutes(self, symbol: str, start_ts: int, end_ts: int) -> Candles:
         if symbol not in self._last:
             newest = self.store.read_last_before(symbol, _END_OF_TIME)
             self._last[symbol] = int(newest["ts"][0]) if len(newest) else -1
