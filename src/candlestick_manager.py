@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -48,9 +47,7 @@ class CandlestickManager(EmaQueries):
     async def __aenter__(self) -> CandlestickManager:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -58,8 +55,7 @@ class CandlestickManager(EmaQueries):
         if self.feed.archive:
             await self.feed.archive.aclose()
 
-    async def close(self) -> None:
-        await self.aclose()
+    close = aclose
 
     # --- candles
 

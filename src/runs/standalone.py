@@ -16,7 +16,7 @@ from reporting.files import post_process
 from reporting.tables import RunFacts, print_summary
 from runs.data import Config, Prepared, load_data
 from simulation.dataset import Dataset
-from simulation.payload import build_backtest_payload
+from simulation.payload import build_view_payload
 from simulation.results import BacktestResult, CandleCube, backtest_result
 from simulation.run import execute_backtest
 
@@ -45,7 +45,7 @@ def run_backtests(config: Config, options: Mapping[str, Any]) -> None:
 def _run_one(prepared: Prepared, dataset: Dataset, started: float, *, plot_coins: bool) -> None:
     config = with_coins(prepared.config, dataset.name, dataset.coins)
     logger.info("Backtesting %s: %d coins, %d minutes", dataset.name, len(dataset.coins), len(dataset.timestamps))
-    simulated = simulate(config, dataset, dataset.coins)
+    simulated = simulate(config, dataset)
     if dataset.data_note:
         logger.warning(dataset.data_note)
     data = (dataset, dataset.coins)
@@ -62,19 +62,12 @@ def with_coins(config: Config, dataset: str, coins: Sequence[str]) -> Config:
     return {**config, "backtest": {**config["backtest"], "coins": {dataset: list(coins)}}}
 
 
-def simulate(config: Config, dataset: Dataset, coins: Sequence[str]) -> Simulated:
-    """Some coins of a prepared dataset through the engine. Raises RunError when it refuses."""
-    columns = None if tuple(coins) == dataset.coins else [dataset.coins.index(coin) for coin in coins]
+def simulate(config: Config, dataset: Dataset) -> Simulated:
+    """The config's coins of a prepared dataset through the engine. Raises RunError when it refuses."""
     arrays = (dataset.btc_usd, dataset.timestamps)
     try:
-        payload = build_backtest_payload(
-            dataset.hlcvs,
-            dataset.settings,
-            config,
-            dataset.name,
-            *arrays,
-            coin_indices=columns,
-            all_coins=dataset.coins,
+        payload = build_view_payload(
+            dataset.hlcvs, dataset.settings, config, dataset.name, *arrays, all_coins=dataset.coins
         )
         started = time.monotonic()
         fills, equities, analysis = execute_backtest(payload, config)

@@ -21,12 +21,11 @@ from core.files import write_text
 from core.paths import DEFAULT_CACHE_DIR
 from markets.symbols import CoinMaps
 from reporting.files import time_name
-from reporting.suite import ScenarioResult, write_comparison
 from reporting.suite_tables import print_suite
 from runs.data import Config, Prepared, load_data
 from runs.standalone import Simulated, simulate, with_coins, write_result
 from simulation.dataset import Dataset
-from simulation.suite import slice_dataset
+from simulation.suite import ScenarioResult, slice_dataset
 from simulation.suite_summary import ScenarioRun, suite_metrics, suite_summary
 
 logger = logging.getLogger("backtest")
@@ -55,7 +54,7 @@ def run_suite(config: Config, options: Mapping[str, Any]) -> Path:
     results = _run_all(tasks, root, plot_coins=not options.get("disable_plotting", False))
     summary = _summarise(prepared.config, results, root)
     print_suite(summary, root, prepared.config["backtest"]["suite"]["aggregate"])
-    write_comparison(root / "suite_comparison.png", results, root.name)
+    _draw(root, results)
     logger.info("Suite %s completed: %d scenarios in %.2f s", root.name, len(results), time.monotonic() - started)
     return root
 
@@ -135,7 +134,7 @@ def _simulate(task: Task) -> Simulated:
         task.label, task.dataset.name, len(task.coins), len(task.dataset.timestamps),
     )  # fmt: skip
     try:
-        return simulate(task.config, task.dataset, task.coins)
+        return simulate(task.config, task.dataset)
     except PassivbotError as exc:
         raise RunError(f"scenario {task.label}: {exc}") from exc
 
@@ -146,6 +145,13 @@ def _write(task: Task, simulated: Simulated, root: Path, *, plot_coins: bool) ->
         write_result(simulated.result, task.config, (task.dataset, task.coins), root, plot_coins=plot_coins)
     except PassivbotError:
         logger.exception("the result of scenario %s was not written", task.label)
+
+
+def _draw(root: Path, results: Mapping[str, ScenarioResult]) -> None:
+    from reporting.plots.comparison import comparison  # lazily: matplotlib takes a third of a second
+    from reporting.plots.style import save
+
+    save(comparison(results, root.name), root / "suite_comparison.png")
 
 
 def _summarise(config: Config, results: Mapping[str, ScenarioResult], root: Path) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class ValidRows:
         return self.first if self.first > self.last else min(self.last, self.first + self.warmup)
 
 
-def build_backtest_payload(  # noqa: PLR0913 - the interface of `backtest_engine.md` 17.1, and `all_coins`
+def build_backtest_payload(
     hlcvs: Floats,
     mss: Mapping[str, MarketSettings],
     config: Mapping[str, Any],
@@ -60,38 +60,71 @@ def build_backtest_payload(  # noqa: PLR0913 - the interface of `backtest_engine
     timestamps: Ints | None = None,
     *,
     coin_indices: Sequence[int] | None = None,
-    all_coins: Sequence[str] | None = None,
 ) -> Payload:
     """The engine's arguments for the coins `config.backtest.coins[exchange]`.
 
     `hlcvs` is float64 [T, N, 4], `btc_usd_prices` float64 [T], `timestamps` int64 [T]; `mss` maps coins to market
     settings and `__meta__` to facts about the data. `coin_indices` names the column of each coin; without it the
-    columns are the coins in alphabetical order. With `all_coins`, the names of all columns, nothing is copied: the
-    others stay in the bundle, unused. Raises ValueError when coins, columns and settings disagree.
+    columns are the coins in alphabetical order. Raises ValueError when coins, columns and settings disagree.
     """
+    coins = coins_of_run(config, exchange)
+    cube = _Cube(_columns(hlcvs, coins, coin_indices), btc_usd_prices, timestamps, tuple(coins))
+    payload = _payload(cube, mss, config, exchange)
+    if coin_indices is not None:
+        payload.backtest_params["active_coin_indices"] = list(range(len(coins)))
+    return payload
+
+
+def build_view_payload(
+    hlcvs: Floats,
+    mss: Mapping[str, MarketSettings],
+    config: Mapping[str, Any],
+    exchange: str,
+    btc_usd_prices: Floats,
+    timestamps: Ints | None,
+    all_coins: Sequence[str],
+) -> Payload:
+    """The same for a run on some of the columns, `all_coins` naming all of them: nothing is copied."""
+    payload = _payload(_Cube(hlcvs, btc_usd_prices, timestamps, tuple(all_coins)), mss, config, exchange)
+    columns = [all_coins.index(coin) for coin in payload.backtest_params["coins"]]
+    payload.backtest_params["active_coin_indices"] = columns
+    return payload
+
+
+def coins_of_run(config: Mapping[str, Any], exchange: str) -> list[str]:
+    """The coins that a config runs on a dataset, in the engine's order."""
+    return sorted(set(config["backtest"]["coins"][exchange]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cube:
+    """The arrays of a bundle and the coin of each column."""
+
+    hlcvs: Floats
+    btc_usd: Floats
+    timestamps: Ints | None
+    coins: tuple[str, ...]
+
+
+def _payload(cube: _Cube, mss: Mapping[str, MarketSettings], config: Mapping[str, Any], exchange: str) -> Payload:
     settings = backtest_settings(dict(config))
-    coins = sorted(set(config["backtest"]["coins"][exchange]))
-    if missing := [coin for coin in coins if coin not in mss]:
-        raise ConfigError(f"no market settings of {', '.join(missing)} on {exchange}")
-    named = coins if all_coins is None else list(all_coins)
-    if all_coins is None:
-        hlcvs = _columns(hlcvs, coins, coin_indices)
-    elif coin_indices is not None:
-        _check_indices(coin_indices, hlcvs.shape[1])
-    of_all = {name: _valid_rows(hlcvs[:, i, 2], mss[name], settings, name) for i, name in enumerate(named)}
+    coins = coins_of_run(config, exchange)
+    if missing := [coin for coin in (*coins, *cube.coins) if coin not in mss]:
+        raise ConfigError(f"no market settings of {', '.join(dict.fromkeys(missing))} on {exchange}")
+    of_all = {coin: _valid_rows(cube.hlcvs[:, i, 2], mss[coin], settings, coin) for i, coin in enumerate(cube.coins)}
+    if missing := [coin for coin in coins if coin not in of_all]:
+        raise ConfigError(f"no candles of {', '.join(missing)} in the data of {exchange}")
     rows = [of_all[coin] for coin in coins]
-    meta = _bundle_meta(named, mss, list(of_all.values()), _run_meta(mss.get(META, {}), settings, timestamps))
+    run_meta = _run_meta(mss.get(META, {}), settings, cube.timestamps)
+    meta = _bundle_meta(cube.coins, mss, list(of_all.values()), run_meta)
     payload = Payload(
-        bundle=_bundle(hlcvs, btc_usd_prices, timestamps, meta),
+        bundle=_bundle(cube.hlcvs, cube.btc_usd, cube.timestamps, meta),
         bot_params_list=[settings.bot_params(coin) for coin in coins],
         exchange_params=[_exchange_params(mss[coin], settings) for coin in coins],
-        backtest_params=_backtest_params(coins, rows, settings, meta, timestamps),
+        backtest_params=_backtest_params(coins, rows, settings, meta, cube.timestamps),
         approved={pside: frozenset(settings.approved[pside]) for pside in PSIDES},
     )
     payload.backtest_params["maker_fee"] = payload.exchange_params[0]["maker_fee"] if coins else 0.0
-    if coin_indices is not None:
-        columns = range(len(coins)) if all_coins is None else coin_indices
-        payload.backtest_params["active_coin_indices"] = list(columns)
     _limit_n_positions(payload)
     return payload
 

@@ -1,17 +1,41 @@
-"""The part of a dataset that a scenario of a suite runs on: its rows, its valid ranges (`config_cli_suite.md` 15.5)."""
+"""Scenarios of a suite: the part of a dataset that one runs on, what is kept of its result (15.5)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from core.clock import MINUTE_MS
 from core.dates import date_to_ts, ts_to_date
 from core.errors import DataError
 from simulation.dataset import Dataset
+from simulation.results import Analysis, BacktestResult
+
+Curve = tuple[npt.NDArray[np.datetime64], npt.NDArray[np.float64]]
+
+
+@dataclass
+class ScenarioResult:
+    """What is kept of a scenario: metrics and sampled equity by dataset, the seconds it took, where its files are."""
+
+    label: str
+    output_path: str
+    analyses: dict[str, Analysis] = field(default_factory=dict)
+    curves: dict[str, Curve] = field(default_factory=dict)
+    elapsed_seconds: float = 0.0
+    data_note: str | None = None
+
+    def add(self, dataset: str, result: BacktestResult, elapsed_seconds: float) -> None:
+        """Keep what the summary and the figure need."""
+        self.analyses[dataset] = result.analysis
+        equity = result.balance_and_equity["usd_total_equity"]
+        self.curves[dataset] = (equity.index.to_numpy(), equity.to_numpy(dtype=np.float64))
+        self.elapsed_seconds += elapsed_seconds
+        self.data_note = result.data_note
 
 
 def slice_dataset(dataset: Dataset, start_date: str, end_date: str, warmup_minutes: int, label: str) -> Dataset:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reporting.plots.style import GREY, Heading, figure, labels, legend, say, thinned
-from reporting.suite import ScenarioResult
+from simulation.suite import ScenarioResult
 
 BARS = (
     ("adg_usd", "average daily gain"),
