@@ -124,7 +124,7 @@ def test_unknown_coin_falls_back(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 def test_ambiguous_coins(caplog: pytest.LogCaptureFixture) -> None:
     """Of several markets of a coin the first in sorted order is used, and logged (F20)."""
-    for symbols in (["SHIB/USDT:USDT", "1000SHIB/USDT:USDT"], ["1000SHIB/USDT:USDT", "SHIB/USDT:USDT"]):
+    for candidates in (["SHIB/USDT:USDT", "1000SHIB/USDT:USDT"], ["1000SHIB/USDT:USDT", "SHIB/USDT:USDT"]):
         with caplog.at_level(logging.INFO):
-            assert coin_to_symbol("SHIB", "bybit", {"SHIB": symbols}) == "1000SHIB/USDT:USDT"
+            assert coin_to_symbol("SHIB", "bybit", {"SHIB": candidates}) == "1000SHIB/USDT:USDT"
     assert caplog.text.count("bybit has several markets of SHIB") == 2
