@@ -424,6 +424,7 @@ def test_help(program: Program) -> None:
     text = short_help(program)
     assert "--help-all" in text
     assert "examples:" in text
+    assert ("--force-rust-compile" in text) is (program is not DOWNLOAD)
     for command, _ in program.examples:
         parse_command_line(program, command.split())
     everything = full_help(program)
