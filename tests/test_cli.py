@@ -167,7 +167,7 @@ def test_spellings(line: str, expected: str) -> None:
     ],
 )
 def test_values(program: Program, line: str, path: str, value: Any) -> None:
-    """Each kind of key reads its text."""
+    """Each kind of key reads its text: booleans are no casts (F1), lists are lists (F2)."""
     assert values(program, line) == {path: value}
 
 
@@ -299,6 +299,16 @@ def test_merge_into_the_template() -> None:
     assert "bot.long.n_positions" in entry["details"]["keys"]
 
 
+@pytest.mark.parametrize("word", ["none", "NULL", ""])
+def test_collateral_ceiling_can_be_cleared(word: str) -> None:
+    """`-bclc none` sets null over a number (F11)."""
+    config = load_config(clock=CLOCK)
+    config["backtest"]["btc_collateral_ltv_cap"] = 0.5
+    given = parse_command_line(BACKTEST, ["-bclc", word]).values
+    merged_config = format_config(update_config_with_args(config, given, CLOCK), clock=CLOCK)
+    assert merged_config["backtest"]["btc_collateral_ltv_cap"] is None
+
+
 def test_paper_follows_the_config_unless_told_otherwise() -> None:
     """A bare `--paper` switches paper trading on and leaves the protocol to the config; with a name the flag wins."""
     config = load_config(clock=CLOCK)
@@ -414,6 +424,7 @@ def test_help(program: Program) -> None:
     text = short_help(program)
     assert "--help-all" in text
     assert "examples:" in text
+    assert ("--force-rust-compile" in text) is (program is not DOWNLOAD)
     for command, _ in program.examples:
         parse_command_line(program, command.split())
     everything = full_help(program)

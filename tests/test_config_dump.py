@@ -14,7 +14,7 @@ from config.schema import defaults
 
 
 def test_layout() -> None:
-    """Short values stay on one line, long ones are broken up level by level."""
+    """Short values stay on one line, long ones are broken up level by level; NaN is refused (F4)."""
     value = {"a": [1, 2, 3], "b": {"c": "x" * 50}}
     assert streamlined_json(value) == '{\n    "a": [1,2,3],\n    "b": {"c":"' + "x" * 50 + '"}\n}'
     assert streamlined_json({"é": 1}) == '{"\\u00e9":1}'

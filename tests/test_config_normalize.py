@@ -107,6 +107,11 @@ def test_wrong_shapes(config: Config, message: str) -> None:
         formatted(config)
 
 
+def test_missing_bounds_are_completed() -> None:
+    """A file without `optimize.bounds` gets those of the schema (F12)."""
+    assert formatted(current())["optimize"]["bounds"] == defaults()["optimize"]["bounds"]
+
+
 # --- renames and conversions ---
 
 
@@ -192,7 +197,7 @@ def test_derived_keys() -> None:
 
 
 def test_coin_flags() -> None:
-    """Older flags of coins become overrides, when there are none (3.3)."""
+    """Older flags of coins become overrides, when there are none (3.3, F10)."""
     text = "-lm gs -sm p -lw 0.3 -lev 5 -lc foo.json"
     expected = {
         "override_config_path": "foo.json",
@@ -243,7 +248,7 @@ def test_nearest_hint_across_sections() -> None:
 
 
 def test_optional_keys_survive() -> None:
-    """They are kept when present and never added."""
+    """They are kept when present and never added (F9)."""
     given = {"unstuck_use_lookback": True, "foreign_orders": "leave", "notify": ["x"], "metrics_port": 9000}
     config = formatted(
         current(live=given, optimize={"seed": 5, "holdout": {"fraction": 0.2}}, backtest={"offline": True})

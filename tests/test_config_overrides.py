@@ -135,6 +135,28 @@ def test_own_mode_beats_the_global_one() -> None:
     assert (modes.of("ETH", "long"), modes.of("ETH", "short")) == ("panic", None)
 
 
+@pytest.mark.parametrize(
+    ("everywhere", "own", "approved", "mode"),
+    [
+        ("", None, True, None),
+        ("", None, False, "graceful_stop"),
+        ("n", None, True, "graceful_stop"),
+        ("n", "n", True, "normal"),
+        ("p", None, True, "panic"),
+        ("p", "", True, None),
+        ("p", "", False, "graceful_stop"),
+        ("", "m", False, "manual"),
+        ("gs", "tp", True, "tp_only"),
+    ],
+)
+def test_modes_in_backtests(everywhere: str, own: str | None, approved: bool, mode: str | None) -> None:
+    """The coin's own mode, else the global one (`normal` picks no new coins), else whether it is approved (E2, E11)."""
+    overrides = {} if own is None else {"BTC": {"live": {"forced_mode_long": own}}}
+    modes = forced_modes({"forced_mode_long": everywhere, "forced_mode_short": ""}, overrides)
+    assert modes.simulated("BTC", "long", approved=approved) == mode
+    assert modes.simulated("BTC", "short", approved=True) is None
+
+
 def test_shipped_example_finds_its_file_from_anywhere() -> None:
     """A config found in the source tree has its override files there, whatever the working directory."""
     got = resolved({"XRP": {"override_config_path": "overrides/xrp.json"}}, "configs/examples/overrides.json")

@@ -138,6 +138,7 @@ def test_exchanges_and_sources() -> None:
         ({"label": "a/b"}, "'a/b'"),
         ({"label": "a\\b"}, "label"),
         ({"label": ".."}, r"'\.\.'"),
+        ({"label": " "}, "label ' ' cannot name a directory"),
         ({"label": 3}, "entry 1 label is 3: it must be a text"),
         ({"start_date": "soon"}, r"entry 1 \(scenario_01\) start_date: Unable to parse date string 'soon'"),
         ({"end_date": "1735689600"}, r"end_date: Unable to parse date string '1735689600'"),
@@ -159,6 +160,8 @@ def test_labels_are_unique() -> None:
         scenarios_of([{"label": "a"}, {"label": "a"}])
     with pytest.raises(ConfigError, match="two suite scenarios have the label 'base'"):
         scenarios_of([{"label": "base"}], suite={"include_base_scenario": True})
+    with pytest.raises(ConfigError, match="label '' cannot name a directory"):
+        scenarios_of([{}], suite={"include_base_scenario": True, "base_label": ""})
     with pytest.raises(ConfigError, match="two suite scenarios have the label 'scenario_02'"):
         scenarios_of([{"label": "scenario_02"}, {}])
 

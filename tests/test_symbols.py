@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from markets import symbols
-from markets.symbols import CoinMaps, coin_maps_of, guess_coin, normalize_exchange, quote_currency, short_exchange
+from markets.symbols import (
+    CoinMaps,
+    coin_maps_of,
+    coin_to_symbol,
+    guess_coin,
+    normalize_exchange,
+    quote_currency,
+    short_exchange,
+)
 
 SWAP = {"swap": True, "linear": True}
 MARKETS = {
@@ -112,3 +120,11 @@ def test_unknown_coin_falls_back(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         assert [maps.coin_to_symbol("NEWCOIN", "hyperliquid") for _ in range(3)] == ["NEWCOIN/USDC:USDC"] * 3
     assert len(caplog.records) == 1
     assert "NEWCOIN" in caplog.text
+
+
+def test_ambiguous_coins(caplog: pytest.LogCaptureFixture) -> None:
+    """Of several markets of a coin the first in sorted order is used, and logged (F20)."""
+    for candidates in (["SHIB/USDT:USDT", "1000SHIB/USDT:USDT"], ["1000SHIB/USDT:USDT", "SHIB/USDT:USDT"]):
+        with caplog.at_level(logging.INFO):
+            assert coin_to_symbol("SHIB", "bybit", {"SHIB": candidates}) == "1000SHIB/USDT:USDT"
+    assert caplog.text.count("bybit has several markets of SHIB") == 2

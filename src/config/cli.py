@@ -165,7 +165,7 @@ def short_help(program: Program) -> str:
         *_table(usual + _option_rows(program)), "",
         "examples:",
         *(f"  {script} {command:<{width}}  {meaning}" for command, meaning in program.examples), "",
-        "Every key of the config has a flag: --help-all lists them.",
+        "Further keys of the config have flags as well: --help-all lists them.",
     ])  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def full_help(program: Program) -> str:
 
 def _option_rows(program: Program) -> list[tuple[str, str]]:
     rows = [(", ".join(o.flags) + _value_of(o), o.doc) for o in program.options]
-    return [*rows, *_RUST_HELP, ("-h, --help; --help-all", "this help; every key")]
+    return [*rows, *(_RUST_HELP if program.runs_engine else ()), ("-h, --help; --help-all", "this help; every key")]
 
 
 def _value_of(option: Option) -> str:

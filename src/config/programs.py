@@ -49,6 +49,7 @@ class Program:
     usual: tuple[str, ...]
     examples: tuple[tuple[str, str], ...]
     with_log_level: bool = False
+    runs_engine: bool = True
 
     def keys(self) -> list[Key]:
         """The keys that have flags, in built-in order."""
@@ -200,6 +201,7 @@ DOWNLOAD = Program(
         ("my.json --force-refetch-gaps", "ask again for candles that were missing"),
     ),
     with_log_level=True,
+    runs_engine=False,
 )
 
 BACKTEST_SUITE = replace(

@@ -129,8 +129,8 @@ def _base_scenario(config: Config) -> Scenario:
 
 def _check_labels(labels: Sequence[str]) -> None:
     for number, label in enumerate(labels):
-        if label in (".", "..") or set(label) & set("/\\\0"):
-            raise ConfigError(f"suite scenario label {label!r} cannot name a directory: leave out / \\ and dots alone")
+        if label.strip() in ("", ".", "..") or set(label) & set("/\\\0"):
+            raise ConfigError(f"suite scenario label {label!r} cannot name a directory: use letters, digits, - and _")
         if label in labels[:number]:
             raise ConfigError(f"two suite scenarios have the label {label!r}: labels must be unique")
 

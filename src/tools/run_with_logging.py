@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
 from typing import IO, Any
@@ -36,26 +37,42 @@ class Tee:
     """Copies the streams of a process to ours and to one file. A target that fails is given up, the others go on."""
 
     def __init__(self, log: IO[bytes]) -> None:
-        self._log = log
+        self._log = Target(log)
         self._lock = Lock()
 
     def copy(self, source: Any, screen: IO[bytes]) -> None:
-        """Copy until the end of the stream, every piece as soon as it is there."""
-        targets = [self._log, screen]
+        """Copy until the end of the stream: to the screen at once, into the file by whole lines."""
+        echo, rest = Target(screen), b""
         while chunk := source.read1(65536):
+            echo.write(chunk)
+            rest += chunk
+            end = max(rest.rfind(b"\n"), rest.rfind(b"\r")) + 1
+            self._keep(rest[:end])
+            rest = rest[end:]
+        self._keep(rest)
+
+    def _keep(self, lines: bytes) -> None:
+        if lines:
             with self._lock:
-                targets = [target for target in targets if _wrote(target, chunk)]
+                self._log.write(lines)
 
 
-def _wrote(target: IO[bytes], chunk: bytes) -> bool:
-    try:
-        target.write(chunk)
-        target.flush()
-    except OSError as exc:
-        if target is not sys.stderr.buffer:
-            sys.stderr.write(f"run_with_logging: {getattr(target, 'name', 'output')}: {exc.strerror or exc}\n")
-        return False
-    return True
+class Target:
+    """Something to write to; after the first failure, which is told, it takes no more."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream: IO[bytes] | None = stream
+
+    def write(self, data: bytes) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(data)
+            self._stream.flush()
+        except OSError as exc:
+            name, self._stream = getattr(self._stream, "name", "output"), None
+            with suppress(OSError):
+                sys.stderr.write(f"run_with_logging: {name}: {exc.strerror or exc}\n")
 
 
 def log_name(command: str, ms: int, number: int) -> str:

@@ -72,6 +72,25 @@ def test_second_run_is_the_same_and_reuses_the_dataset(place: Path) -> None:
     assert not any((folder / "fills_plots").exists() for folder in folders)
 
 
+def test_config_of_another_program_runs_unchanged(place: Path) -> None:
+    """What a web interface writes is run as it is, its own section is written back, and its log words appear."""
+    config = json.loads((REPOSITORY / "configs" / "template.json").read_text()) | {"pbgui": {"version": 12}}
+    config["backtest"] |= {
+        "base_dir": "backtests/pbgui/a", "coin_sources": {}, "exchanges": ["sample"],
+        "start_date": "2025-01-10", "end_date": "2025-01-13",
+    }  # fmt: skip
+    config["live"] |= {"approved_coins": {"long": ["BTC"], "short": []}, "minimum_coin_age_days": 0}
+    config["live"]["warmup_ratio"] = 0.01
+    config["optimize"]["compress_results_file"] = True
+    (place / "config_run.json").write_text(json.dumps(config))
+    result = backtest(place, "config_run.json", "-dp")
+    saved = json.loads((only_result(place / "backtests" / "pbgui") / "config.json").read_text())
+    assert saved["pbgui"] == {"version": 12}
+    assert "unknown key" not in result.stderr
+    assert "Backtesting " in result.stderr
+    assert "seconds elapsed for backtest:" in result.stderr
+
+
 def test_warnings_only_at_level_zero(place: Path) -> None:
     """--debug-level 0 leaves warnings alone on the log; 2 shows debug lines."""
     quiet = backtest(place, SAMPLE, *SHORT, "-dp", "--debug-level", "0")

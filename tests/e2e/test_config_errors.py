@@ -136,6 +136,7 @@ def test_arguments(tmp_path: Path, args: list[str], words: list[str]) -> None:
     [
         ({"live.approved_coins": ["NOPE"]}, ["NOPE"]),
         ({"backtest.exchanges": ["nowhere"]}, ["nowhere"]),
+        ({"backtest.exchanges": ["here"], "backtest.coin_sources": {"BTC": "nowhere"}}, ["here"]),
     ],
 )
 def test_missing_data_is_status_one(tmp_path: Path, changes: dict[str, Any], words: list[str]) -> None:

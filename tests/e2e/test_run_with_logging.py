@@ -6,11 +6,12 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from programs import REPOSITORY, run_program
-from run_with_logging import log_name, open_log, script_of
+from run_with_logging import Tee, log_name, open_log, script_of
 
 from core.clock import ManualClock
 from core.dates import date_to_ts
@@ -18,6 +19,17 @@ from core.errors import RunError
 
 TOOL = "tools/run_with_logging.py"
 CLOCK = ManualClock(date_to_ts("2026-11-21T07:58:09"))
+
+
+class Pieces:
+    """A stream that gives its content in these pieces; `after` is called before each of them and at the end."""
+
+    def __init__(self, *pieces: bytes, after: Callable[[], object] = lambda: None) -> None:
+        self.pieces, self.after = list(pieces), after
+
+    def read1(self, size: int) -> bytes:
+        self.after()
+        return self.pieces.pop(0) if self.pieces else b""
 
 
 def only_log(folder: Path) -> Path:
@@ -35,6 +47,28 @@ def test_output_and_status(tmp_path: Path) -> None:
     assert sorted(log.read_text().split()) == ["err", "out"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d_\d\d_\d\d_python[\d.]*\.log", log.name)
     assert f"output goes to logs/{log.name}" in result.stderr
+
+
+def test_lines_of_two_streams_stay_whole(tmp_path: Path) -> None:
+    """A line that comes in pieces is not cut by the other stream in the file; the end needs no line break."""
+    log = (tmp_path / "x.log").open("wb")
+    tee, screen = Tee(log), (tmp_path / "screen").open("wb")
+    tee.copy(Pieces(b"ou", b"t\n10%\r", b"20", b"%\rdo", b"ne"), screen)
+    assert (tmp_path / "x.log").read_bytes() == b"out\n10%\r20%\rdone"
+    assert (tmp_path / "screen").read_bytes() == b"out\n10%\r20%\rdone"
+    seen: list[bytes] = []
+    tee.copy(Pieces(b"a", b"b\nc", after=lambda: seen.append((tmp_path / "x.log").read_bytes()[16:])), screen)
+    assert seen == [b"", b"", b"ab\n"]
+    assert (tmp_path / "x.log").read_bytes()[16:] == b"ab\nc"
+
+
+def test_log_that_fails_does_not_stop_the_screen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A full disk is told once; the output goes on."""
+    screen = (tmp_path / "screen").open("wb")
+    with Path("/dev/full").open("wb", buffering=0) as log:
+        Tee(log).copy(Pieces(b"a\n", b"b\n"), screen)
+    assert (tmp_path / "screen").read_bytes() == b"a\nb\n"
+    assert capsys.readouterr().err == "run_with_logging: /dev/full: No space left on device\n"
 
 
 def test_large_output_is_complete(tmp_path: Path) -> None:
