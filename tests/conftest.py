@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# No test may reach an exchange; those that use the local venue say so themselves.
+os.environ["PASSIVBOT_OFFLINE"] = "1"
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

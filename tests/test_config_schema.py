@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulation.requests import dataset_requests
 
 from config.check import check_value, odd_values
 from config.doc import documented_tables
@@ -22,6 +21,7 @@ from config.schema_bot import BOT_KEYS, OVERRIDABLE_BOT_KEYS
 from config.settings import backtest_settings, offline_wanted
 from core.clock import ManualClock
 from core.dates import date_to_ts
+from simulation.request import dataset_requests
 
 ROOT = Path(__file__).parents[1]
 CLOCK = ManualClock(date_to_ts("2026-11-21"))

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from config.access import optional_config_value
-from config.coins import finalize_coin_lists
+from config.changes import SOURCES_KEY
+from config.coins import finalize_coin_lists, is_empty_source
 from config.settings import BacktestSettings, backtest_settings, offline_wanted
 from core.clock import Clock, SystemClock
 from core.errors import ConfigError
@@ -24,7 +25,7 @@ from markets.symbols import CoinMaps
 from runs.display import FetchDisplay
 from simulation.dataset import Dataset, prepare, run_to_end
 from simulation.feeds import Feeds, FeedSettings
-from simulation.request import dataset_requests
+from simulation.request import check_exchanges, dataset_requests
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ async def _load(
 ) -> Prepared:
     clock = SystemClock()
     cache_dir = Path(options.get("cache_dir", DEFAULT_CACHE_DIR))
+    check_exchanges(tuple(config["backtest"]["exchanges"]))
     display = FetchDisplay()
     async with exchanges_of(config, options, cache_dir, clock, display) as feeds:
         final = await with_final_coins(config, feeds, clock)
@@ -109,21 +111,24 @@ def log_interval_s(config: Config) -> float:
 
 
 async def with_final_coins(config: Config, feeds: Feeds, clock: Clock) -> Config:
-    """The config with final coin names; an empty list means all eligible coins of the exchanges where it says so."""
+    """The config with final coin names; an empty list means all eligible coins of the exchanges where it says so.
+
+    Raises ConfigError when no coin is left.
+    """
+    approved = config.get(SOURCES_KEY, {}).get("approved_coins", config["live"]["approved_coins"])
+    wants_all = config["live"]["empty_means_all_approved"] and is_empty_source(approved)
+    if not wants_all:
+        _check_coins(finalize_coin_lists(config, eligible=list, clock=clock))  # before anybody is asked for anything
     eligible: list[str] = []
-    for name in config["backtest"]["exchanges"]:
-        if feeds.network is not None or wants_all_coins(config):
-            eligible += eligible_coins((await feeds.open(name)).markets, name)
-    final = finalize_coin_lists(
-        config, eligible=lambda: eligible, to_coin=CoinMaps(feeds.settings.cache_dir).symbol_to_coin, clock=clock
-    )
-    if not any(final["live"]["approved_coins"][pside] for pside in PSIDES):
+    for name in config["backtest"]["exchanges"] if wants_all or feeds.network else ():
+        eligible += eligible_coins((await feeds.open(name)).markets, name)  # which enters its names of coins, too
+    to_coin = CoinMaps(feeds.settings.cache_dir).symbol_to_coin
+    return _check_coins(finalize_coin_lists(config, eligible=lambda: eligible, to_coin=to_coin, clock=clock))
+
+
+def _check_coins(config: Config) -> Config:
+    if not any(config["live"]["approved_coins"][pside] for pside in PSIDES):
         raise ConfigError(
             "no coin to trade: live.approved_coins without live.ignored_coins is empty; name coins, e.g. -s BTC"
         )
-    return final
-
-
-def wants_all_coins(config: Config) -> bool:
-    """Whether an empty list could mean all coins of the exchanges."""
-    return bool(config["live"]["empty_means_all_approved"])
+    return config

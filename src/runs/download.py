@@ -20,7 +20,7 @@ from simulation.assembly import fetch
 from simulation.dataset import run_to_end
 from simulation.feeds import Feed
 from simulation.plan import Plan, make_plan
-from simulation.request import dataset_requests
+from simulation.request import check_exchanges, dataset_requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ async def _download(config: Config, options: Mapping[str, Any]) -> DownloadRepor
     cache_dir = Path(options.get("cache_dir", DEFAULT_CACHE_DIR))
     reports: dict[tuple[str, str], MarketReport] = {}
     left_out: dict[str, str] = {}
+    check_exchanges(tuple(config["backtest"]["exchanges"]))
     async with exchanges_of(config, options, cache_dir, clock, display) as feeds:
         final = await with_final_coins(config, feeds, clock)
         for request in dataset_requests(backtest_settings(final), options, cache_dir):

@@ -76,7 +76,7 @@ class DatasetRequest:
 def dataset_requests(settings: BacktestSettings, options: Mapping[str, Any], cache_dir: Path) -> list[DatasetRequest]:
     """The data of a run. `options` are those of the command line. Raises ConfigError naming `backtest.exchanges`."""
     names = settings.exchanges
-    _check_exchanges(names)
+    check_exchanges(names)
     # the built-in market keeps its name, so that every result of synthetic data says so
     as_combined = settings.combine and names != (SAMPLE,)
     wanted = [(COMBINED if as_combined else names[0], names)] if settings.combine else [(n, (n,)) for n in names]
@@ -104,7 +104,8 @@ def dataset_requests(settings: BacktestSettings, options: Mapping[str, Any], cac
     ]
 
 
-def _check_exchanges(names: tuple[str, ...]) -> None:
+def check_exchanges(names: tuple[str, ...]) -> None:
+    """Raises ConfigError for exchanges that no dataset can be made from."""
     if not names:
         raise ConfigError("backtest.exchanges is empty: name an exchange, or sample for the built-in market")
     if len(names) > 1 and SAMPLE in names:
