@@ -44,10 +44,9 @@ class RequestRecord:
 class Interference:
     """The middleware of a venue's server. The control interface is neither logged nor disturbed."""
 
-    def __init__(self, venue: Venue, closing: asyncio.Event) -> None:
+    def __init__(self, venue: Venue) -> None:
         self.venue = venue
         self.requests: deque[RequestRecord] = deque(maxlen=REQUESTS_KEPT)
-        self._closing = closing
 
     @web.middleware
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -89,9 +88,9 @@ class Interference:
         """The reply a fault gives instead of the handler's; None if the handler goes on."""
         p = fault.parameters
         if fault.action == "slow":
-            await self._pass(float(p["ms"]) / 1000.0)
+            await asyncio.sleep(float(p["ms"]) / 1000.0)  # real time: so do clients wait
         elif fault.action == "timeout":
-            await self._pass(float(p["seconds"]))
+            await asyncio.sleep(float(p["seconds"]))
             return _hang_up(request)
         elif fault.action == "disconnect":
             return _hang_up(request)
@@ -105,14 +104,6 @@ class Interference:
         elif fault.action == "http":
             return _http(p)
         return None
-
-    async def _pass(self, seconds: float) -> None:
-        """Let real time pass; a server that is stopped waits no longer."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
-        except TimeoutError:
-            return
 
 
 def _target(request: web.Request) -> Target:

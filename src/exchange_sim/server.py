@@ -67,7 +67,7 @@ class SimServer:
         self.token = self.config.token or os.urandom(16).hex()
         self.port = 0
         self.closing = asyncio.Event()
-        self._interference = Interference(self.venue, self.closing)
+        self._interference = Interference(self.venue)
         self._runner: web.AppRunner | None = None
 
     @property

@@ -198,6 +198,9 @@ def test_ohlcv_from_before_the_launch(protocol: str) -> None:
         assert first == as_lists(minutes(row.symbol, row.launch_ms, row.launch_ms))[0]
         sim.venue.clock.ms = row.launch_ms - 1  # type: ignore[attr-defined]
         assert row.symbol not in await client.load_markets(True)
+        query = {"binance": "interval=1m", "bybit": "interval=1&category=linear"}[protocol]
+        _, body = await get(sim, f"{KLINES[protocol]}?symbol=DOTUSDT&{query}")
+        assert b'"code":-1121' in body or b'"retCode":10001' in body
 
     in_venue(protocol, case)
 

@@ -179,8 +179,9 @@ def test_count_nth_and_between() -> None:
     book = FaultBook()
     twice = book.add("http", count=2)
     assert [book.take(ANY, 0) for _ in range(3)] == [twice, twice, None]
-    third = book.add("http", nth=3)
+    third = book.add("http", nth=3, count=0)
     assert [book.take(ANY, 0) for _ in range(5)] == [None, None, third, None, None]
+    book.remove(third.id)
     timed = book.add("http", count=0, between=(10, 20))
     assert [book.take(ANY, ms) for ms in (9, 10, 19, 20)] == [None, timed, timed, None]
     book.remove(timed.id)
@@ -204,6 +205,7 @@ def test_probability_is_seeded() -> None:
     [
         ({"action": "explode"}, "fault action 'explode' is unknown; known are timeout"),
         ({"action": "ret"}, "fault ret needs code"),
+        ({"action": "clock_skew"}, "fault clock_skew needs ms"),
         ({"action": "http", "code": 1}, "fault http has no parameter code"),
         ({"action": "http", "match": {"paths": "x"}}, "match has no key paths"),
         ("http", "a fault is {match, action"),
