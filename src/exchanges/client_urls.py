@@ -127,6 +127,14 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def is_local(endpoints: Endpoints) -> bool:
+    """Whether there are custom endpoints, and all of them lead to this machine."""
+    blocks = [block for o in endpoints.exchanges.values() for block in (o.rest, o.ws)]
+    targets = [url for block in blocks for url in (*block.domains.values(), *block.overrides.values())]
+    targets += [*endpoints.archive.values(), *endpoints.coingecko.values()]
+    return bool(targets) and all(map(is_loopback, targets))
+
+
 def rest_is_loopback(client: UrlClient) -> bool:
     """Whether all of a client's REST URLs in use are on this machine."""
     leaves = {key: url for key, url in url_leaves(client).items() if key.partition(".")[0] == "api"}

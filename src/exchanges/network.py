@@ -12,6 +12,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from core.clock import Clock
 from core.errors import CandleFetchError, ConfigError
+from exchanges.client_urls import is_local
 from exchanges.clients import ccxt_id, public_client
 from exchanges.endpoints import Endpoints
 from exchanges.market_cache import Markets, load_markets_cached
@@ -39,13 +40,19 @@ class ExchangeNetwork:
         await self.aclose()
 
     def knows(self, exchange: str) -> bool:
-        """Whether ccxt has a client for it."""
+        """Whether there is a client for it."""
+        if self._out_of_reach(exchange):
+            return False
         ccxt = importlib.import_module("ccxt.async_support")  # 0.7 s, which only programs that fetch should wait for
         try:
             ccxt_id(exchange, ccxt.exchanges)
         except ConfigError:
             return False
         return True
+
+    def _out_of_reach(self, exchange: str) -> bool:
+        """Where endpoints lead to this machine only, exchanges that they do not name are not asked over the network."""
+        return is_local(self._endpoints) and not self._endpoints.of_exchange(exchange)
 
     async def client(self, exchange: str) -> Any:
         """A public client that knows its markets. Raises ConfigError for an exchange that ccxt does not have."""
@@ -57,6 +64,8 @@ class ExchangeNetwork:
         name = short_exchange(exchange)
         async with self._guards.setdefault(name, asyncio.Lock()):
             if name not in self._markets:
+                if self._out_of_reach(name):
+                    raise ConfigError(f"the custom endpoints lead to this machine, and name none for {name}: add one")
                 if name not in self._clients:
                     self._clients[name] = public_client(name, self._endpoints)
                 self._markets[name] = await self._load_markets(name)
