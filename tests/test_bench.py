@@ -40,7 +40,7 @@ def test_every_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert all(min(r["metrics_only"], r["full"], r["boxed"]) > 0 for r in rows)
     assert [r["coins"] for r in figures["planner"]] == [1, 5, 20, 100]
     assert all(r["orders"] >= r["coins"] for r in figures["planner"])
-    assert [r["what"].split()[0] for r in figures["dataset"]] == ["candles", "prepared", "from"]
+    assert [r["what"].split()[0] for r in figures["dataset"]] == ["candles", "from", "from", "the", "the", "from"]
     assert [(r["threads"], r["candidates"]) for r in figures["batch"]] == [(1, 4), (2, 4)]
 
 

@@ -38,4 +38,4 @@ class Options:
 
     @property
     def dataset_days(self) -> int:
-        return 9 if self.quick else 90
+        return 9 if self.quick else 365

@@ -68,8 +68,14 @@ def planner_table(rows: Sequence[PlannerRow]) -> Table:
 
 
 def dataset_table(rows: Sequence[DatasetRow]) -> Table:
-    heads = ("dataset", "coins", "days", "seconds", "seconds a coin-year")
-    cells = [(r.what, str(r.coins), str(r.days), number(r.seconds, 3), number(r.seconds_a_coin_year, 3)) for r in rows]
+    heads = ("dataset", "coins", "days", "seconds", "target", "seconds a coin-year")
+    cells = [
+        (
+            r.what, str(r.coins), str(r.days), number(r.seconds, 3), number(r.target, 1),
+            number(r.seconds_a_coin_year, 3),
+        )
+        for r in rows
+    ]  # fmt: skip
     return table("Loading candles", "Medians; the system's own file cache is warm.", heads, cells)
 
 

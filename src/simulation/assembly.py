@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from candles.fill import standardize_gaps
 from core.clock import DAY_MS, MINUTE_MS
 from core.dates import ts_to_date
 from core.errors import DataError, OfflineDataError
@@ -170,19 +169,20 @@ def _btc_usd(plan: Plan, span: tuple[int, int]) -> tuple[Array, list[str]]:
     midnight = end // DAY_MS * DAY_MS
     until = midnight if midnight >= start else end
     feed = plan.btc.feed
-    real = feed.manager.store.read(plan.btc.symbol, start, until)
-    if not len(real):
+    columns = feed.manager.store.read_columns(plan.btc.symbol, ("c",), start, until)
+    ts = columns["ts"]
+    if not len(ts):
         raise OfflineDataError(
             f"{feed.exchange} has no candles of BTC between {ts_to_date(start)} and {ts_to_date(end)}, which "
             "the BTC/USD prices need: import BTC, or import with --btc-flat PRICE if neither BTC collateral nor BTC "
             "metrics matter"
         )
     notes = []
-    if real["ts"][0] > start or real["ts"][-1] < until:
-        first, last = (ts_to_date(real["ts"][i]) for i in (0, -1))
+    if ts[0] > start or ts[-1] < until:
+        first, last = (ts_to_date(ts[i]) for i in (0, -1))
         notes.append(f"the BTC/USD prices cover only {first} to {last} of the range; they are flat outside")
-    closes = standardize_gaps(real, start_ts=start, end_ts=end, fill_leading_gaps=True, assume_sorted=True)["c"]
-    return np.ascontiguousarray(closes), notes
+    minutes = np.arange(start, end + MINUTE_MS, MINUTE_MS)
+    return columns["c"][np.maximum(np.searchsorted(ts, minutes, side="right") - 1, 0)], notes
 
 
 def _settings(item: Loaded, start: int, end: int) -> dict[str, Any]:
