@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from candles.sources.protocol import CandleSource
 from candles.store import CandleStore
 from core.clock import DAY_MS, MINUTE_MS
 from core.dates import ts_to_date
+from core.errors import LockTimeoutError
 from markets.candle import CANDLE_DTYPE, Candles
 
 logger = logging.getLogger(__name__)
@@ -69,8 +71,8 @@ async def ensure_history(feed: Feed, symbol: str, start: int, end: int, *, tail_
     if source is None or await asyncio.to_thread(feed.store.has_all, symbol, start, end):
         return
     missing = _Missing(feed, symbol, (start, end), tail_allowed)
-    _note_pre_inception(feed, symbol, start)
     if not await missing.spans():
+        _note_pre_inception(feed, symbol, start)
         return
     async with feed.lock(symbol, "fetch"):
         spans = await missing.spans()  # another program may have fetched it meanwhile
@@ -80,6 +82,7 @@ async def ensure_history(feed: Feed, symbol: str, start: int, end: int, *, tail_
         if spans:
             await _from_source(feed, source, symbol, (start, end), spans)
             note_missing(feed, feed.store, symbol, await missing.spans())
+        _note_pre_inception(feed, symbol, start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +178,8 @@ def _note_pre_inception(feed: Feed, symbol: str, start: int) -> None:
     span = (start, (meta.inception_ts or 0) - MINUTE_MS)
     now = feed.clock.now_ms()
     if span[0] <= span[1] and not blocked(meta.known_gaps, span, now):
-        feed.store.update_meta(
+        _if_free(
+            feed,
             symbol,
             lambda meta: meta.with_gaps(
                 add_gap(meta.known_gaps, span, "pre_inception", now, retry_count=PERSISTENT_AFTER)
@@ -210,7 +214,13 @@ def note_inception(feed: Feed, symbol: str, inception_ts: int, source: str) -> N
         return
     if known.first_seen_ts is not None and known.first_seen_ts < inception_ts:
         inception_ts = known.first_seen_ts
-    feed.store.update_meta(symbol, lambda meta: meta.with_inception(inception_ts, source))
+    _if_free(feed, symbol, lambda meta: meta.with_inception(inception_ts, source))
+
+
+def _if_free(feed: Feed, symbol: str, change: Callable[[SymbolMeta], SymbolMeta]) -> None:
+    """Note what spares requests, unless somebody is at work on the symbol: it can be found out again."""
+    with suppress(LockTimeoutError):
+        feed.store.update_meta(symbol, change, timeout_s=0.0)
 
 
 class MonthBuffer:

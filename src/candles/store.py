@@ -241,9 +241,11 @@ class CandleStore:
         ts = self.read(symbol)["ts"]
         return empty.with_rows(ts) if len(ts) else empty
 
-    def update_meta(self, symbol: str, change: Callable[[SymbolMeta], SymbolMeta]) -> SymbolMeta:
+    def update_meta(
+        self, symbol: str, change: Callable[[SymbolMeta], SymbolMeta], timeout_s: float = 600.0
+    ) -> SymbolMeta:
         """Apply a change to the meta data under the lock; nothing is written if nothing changes."""
-        with self.lock(symbol, "meta"):
+        with self.lock(symbol, "meta", timeout_s):
             meta = self.read_meta(symbol)
             changed = change(meta)
             if changed != meta:

@@ -61,7 +61,7 @@ async def _load(
     clock = SystemClock()
     cache_dir = Path(options.get("cache_dir", DEFAULT_CACHE_DIR))
     check_exchanges(tuple(config["backtest"]["exchanges"]))
-    display = FetchDisplay()
+    display = FetchDisplay(count_requests=bool(config["backtest"].get("cm_remote_fetch_bar")))
     async with exchanges_of(config, options, cache_dir, clock, display) as feeds:
         final = await with_final_coins(config, feeds, clock)
         final, settings = arrange(final)

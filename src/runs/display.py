@@ -12,9 +12,13 @@ ANSWERED = ("ok", "not_found", "error")
 
 
 class FetchDisplay:
-    """Hears the events of feeds (`on_event`) and the steps of preparations (`step`), and shows both in one bar."""
+    """Hears the events of feeds (`on_event`) and the steps of preparations (`step`), and shows both in one bar.
 
-    def __init__(self) -> None:
+    `count_requests` (`--cm-remote`) has the bar move with every request.
+    """
+
+    def __init__(self, *, count_requests: bool = False) -> None:
+        self._count_requests = count_requests
         self.requests: Counter[tuple[str, str, str]] = Counter()
         """Answered requests by (exchange, symbol, kind)."""
         self._bar: Progress | None = None
@@ -27,14 +31,19 @@ class FetchDisplay:
     def step(self, what: str, done: int, total: int) -> None:
         """A coin is done."""
         self._step = (what, done, total)
-        if self._bar is not None:
-            self._bar(what, done, total)
+        self._show(what)
 
     def on_event(self, event: Mapping[str, Any]) -> None:
         """A request was answered, or a long download has got further."""
         symbol, stage = str(event.get("symbol")), event["stage"]
         if stage in ANSWERED and event["kind"] != "archive_prefetch":
             self.requests[str(event.get("exchange")), symbol, str(event["kind"])] += 1
-        if stage == "progress" and self._bar is not None and event.get("total"):
-            _, done, total = self._step
-            self._bar(f"{symbol} {event.get('exchange')} {event['done']}/{event['total']} days", done, total)
+            if self._count_requests:
+                self._show(f"{symbol} {event.get('exchange')}")
+        if stage == "progress" and (total := event.get("total") or event.get("days")):
+            self._show(f"{symbol} {event.get('exchange')} {event['done']}/{total} days")
+
+    def _show(self, what: str) -> None:
+        if self._bar is not None:
+            counted = f" {self.requests.total()} requests" if self._count_requests else ""
+            self._bar(f"{what}{counted}", *self._step[1:])
