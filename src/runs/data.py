@@ -88,7 +88,7 @@ class exchanges_of:  # noqa: N801 - reads as what it yields
                 cache_dir,
                 clock,
                 archive_exchanges=optional_config_value(config, "backtest.archive_exchanges"),
-                progress_log_interval_s=log_interval_s(config),
+                progress_log_interval_s=0.0,  # the display tells
                 debug=int(config["backtest"].get("cm_debug_level") or 0),
                 callback=display.on_event,
             ),
