@@ -15,7 +15,7 @@ import numpy as np
 from candles.events import tell
 from candles.feed import Feed
 from candles.fill import missing_spans
-from candles.gaps import PERSISTENT_AFTER, Gaps, add_gap
+from candles.gaps import PERSISTENT_AFTER, Gaps, add_gap, clear_gaps
 from candles.meta import SymbolMeta
 from candles.sources.protocol import CandleSource
 from candles.store import CandleStore
@@ -69,7 +69,7 @@ async def ensure_history(feed: Feed, symbol: str, start: int, end: int, *, tail_
     if source is None or await asyncio.to_thread(feed.store.has_all, symbol, start, end):
         return
     missing = _Missing(feed, symbol, (start, end), tail_allowed)
-    _note_pre_inception(feed, symbol, start)
+    await _note_pre_inception(feed, symbol, start)
     if not await missing.spans():
         return
     async with feed.lock(symbol, "fetch"):
@@ -169,12 +169,22 @@ def _note_out_of_reach(feed: Feed, symbol: str, span: Span) -> None:
     )
 
 
-def _note_pre_inception(feed: Feed, symbol: str, start: int) -> None:
+async def forget_gaps(feed: Feed, symbol: str, timeframe: str, window: Span) -> None:
+    """Have the gaps of a timeframe that overlap the window asked for again."""
+    store = feed.store_of(timeframe) if timeframe != feed.store.timeframe else feed.store
+    if any(gap.overlaps(*window) for gap in store.read_meta(symbol).known_gaps):
+        async with feed.lock(symbol, "gaps", store):
+            store.update_meta(symbol, lambda meta: meta.with_gaps(clear_gaps(meta.known_gaps, window)))
+
+
+async def _note_pre_inception(feed: Feed, symbol: str, start: int) -> None:
     """Nothing was there before the first candle; the gap record says so to whoever looks."""
     meta = feed.store.read_meta(symbol)
     span = (start, (meta.inception_ts or 0) - MINUTE_MS)
     now = feed.clock.now_ms()
-    if span[0] <= span[1] and not blocked(meta.known_gaps, span, now):
+    if span[0] > span[1] or blocked(meta.known_gaps, span, now):
+        return
+    async with feed.lock(symbol, "meta"):
         feed.store.update_meta(
             symbol,
             lambda meta: meta.with_gaps(
@@ -203,14 +213,15 @@ def note_missing(feed: Feed, store: CandleStore, symbol: str, spans: Sequence[Sp
         )  # fmt: skip
 
 
-def note_inception(feed: Feed, symbol: str, inception_ts: int, source: str) -> None:
+async def note_inception(feed: Feed, symbol: str, inception_ts: int, source: str) -> None:
     """Enter the first candle an exchange ever had; nothing before it is asked for."""
     known = feed.store.read_meta(symbol)
     if known.inception_ts is not None and known.inception_ts <= inception_ts:
         return
     if known.first_seen_ts is not None and known.first_seen_ts < inception_ts:
         inception_ts = known.first_seen_ts
-    feed.store.update_meta(symbol, lambda meta: meta.with_inception(inception_ts, source))
+    async with feed.lock(symbol, "meta"):
+        feed.store.update_meta(symbol, lambda meta: meta.with_inception(inception_ts, source))
 
 
 class MonthBuffer:

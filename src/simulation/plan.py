@@ -193,7 +193,7 @@ async def _firsts_of(feeds: Feeds, coins: Mapping[str, Candidate]) -> dict[str, 
     firsts = await ask_missing(cache_dir, feed.exchange, list(coins), ask)
     for coin, ts in firsts.items():
         if ts:
-            note_inception(feed.manager.feed, coins[coin].symbol, ts, "rest")
+            await note_inception(feed.manager.feed, coins[coin].symbol, ts, "rest")
     return firsts
 
 
