@@ -41,9 +41,7 @@ class LastPrices:
         if source is None:
             return math.nan
         async with self._feed.lock(symbol, "price"):
-            last = (
-                self._feed.last_final()
-            )  # before asking: a minute that ends meanwhile may be unfinished in the answer
+            last = self._feed.last_final()  # before asking: a minute that ends meanwhile may come unfinished
             page = await source.newest(symbol, self._feed.overlap, self._feed.clock.now_ms())
             self._feed.store.write(symbol, np.array(page[page["ts"] <= last]), "price")
         if len(page):

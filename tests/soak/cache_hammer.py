@@ -41,6 +41,7 @@ from exchanges.network import ExchangeNetwork  # noqa: E402
 
 PATIENCE_S = 60.0  # for processes to come to an end
 STOPS_WAITING_S = 0.05
+MOMENTS_LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,16 @@ class Crew:
         self.started += 1
         self.running[slot] = process
 
-    def kill(self, slot: int) -> bool:
-        """Whether it was still alive."""
+    async def kill(self, slot: int, *, while_writing: bool) -> bool:
+        """Kill a process now, or at a moment when it is writing a file, if one comes; whether it was alive."""
         process = self.running[slot]
-        alive = process.is_alive()
-        process.kill()
-        process.join()
-        return alive
+        for _ in range(MOMENTS_LOOKED_AT if while_writing else 0):
+            os.kill(process.pid or 0, signal.SIGSTOP)
+            if any(cache_of(self.plan.folder).glob(f"ohlcv/*/*/*/.*.{process.pid}.*.tmp")):
+                break
+            os.kill(process.pid or 0, signal.SIGCONT)
+            await asyncio.sleep(0.002)
+        return self.kill_if_alive(process)
 
     async def stop(self) -> list[str]:
         """Ask all to stop; who does not is an error."""
@@ -152,7 +156,7 @@ async def _pound(crew: Crew, random: Random, outcome: Outcome) -> None:
         await asyncio.sleep(max(ends - plan.seconds * (1.0 - moment) - time.monotonic(), 0.0))
         if what == "kill":
             slot = random.randrange(plan.processes)
-            outcome.killed += crew.kill(slot)
+            outcome.killed += await crew.kill(slot, while_writing=random.random() < 0.5)
             crew.start(slot)
         else:
             crew.sim.faults.faults[:] = [fault for fault in crew.sim.faults.faults if fault.action != "missing"]

@@ -189,9 +189,9 @@ class Hammer:
         """The newest minutes, as live bots ask for them."""
         last = self.job.clock.now_ms() // M * M - M
         length = int(10 ** self.random.uniform(0.3, 3.4))
+        window, age = (max(last - length * M, self.start), last + 5 * M), self.random.choice((None, 0, 30_000))
         await self._ask(
-            target, (max(last - length * M, self.start), last + 5 * M), max_age_ms=self.random.choice((None, 0, 30_000)),
-            skip_historical_gap_fill=self.random.random() < 0.3,
+            target, window, max_age_ms=age, skip_historical_gap_fill=self.random.random() < 0.3,
         )  # fmt: skip
 
     async def warm_up(self, target: Target) -> None:
