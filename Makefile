@@ -5,7 +5,7 @@ CRATE := passivbot-rust
 SHARED := ../shared
 ARGS :=
 
-.PHONY: help setup build check fix test golden docs bench criterion
+.PHONY: help setup build check fix test golden hammer docs bench criterion
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test: ## all tests, Python and Rust
 
 golden: ## the engine against the golden data beside the checkout
 	$(PYTHON) $(SHARED)/golden/check_engine.py all $(SHARED)/golden
+
+hammer: ## one candle cache under several processes, some of them killed; ARGS="--seconds 600 --seed 3"
+	$(PYTHON) tests/soak/cache_hammer.py $(ARGS)
 
 docs: ## the tables of docs/configuration.md, from the schema
 	cd src && ../$(PYTHON) -m config.doc

@@ -85,11 +85,11 @@ class CandlestickManager(EmaQueries):
         period = timeframe_ms(frame)
         start, end = self._window(start_ts, end_ts, period)
         if force_refetch_gaps:
-            self.clear_known_gaps(symbol, (start, end))
+            await history.forget_gaps(self.feed, symbol, frame, (start, end))
         if start > end:
             return np.empty(0, CANDLE_DTYPE)
         if period > MINUTE_MS:
-            return await self._longer.load(symbol, frame, period, (start, end), max_age_ms)
+            return await self._longer.load(symbol, frame, (start, end), max_age_ms, anew=force_refetch_gaps)
         await self._prepare(symbol)
         real = await self._load(symbol, (start, end), max_age_ms, edges_only=skip_historical_gap_fill)
         if strict:
@@ -100,7 +100,7 @@ class CandlestickManager(EmaQueries):
         """Bring the minutes of a range into the store, as far as they can be had, without loading them."""
         window = self._window(start_ts, end_ts, MINUTE_MS)
         if force_refetch_gaps:
-            self.clear_known_gaps(symbol, window)
+            await history.forget_gaps(self.feed, symbol, "1m", window)
         await self._prepare(symbol)
         if window[0] <= window[1]:
             await history.ensure_history(self.feed, symbol, *window)
@@ -111,7 +111,7 @@ class CandlestickManager(EmaQueries):
         """Fetch the newest candles, up to the last finished minute or through `through_ts`."""
         await self._prepare(symbol)
         await present.refresh(self.feed, symbol, None if through_ts is None else int(through_ts))
-        self.store.prune(symbol, self.options.max_disk_candles_per_symbol_per_tf)
+        await present.prune(self.feed, symbol, self.options.max_disk_candles_per_symbol_per_tf)
 
     async def warmup_since(self, symbols: Iterable[str], since_ts: float) -> None:
         """Bring each symbol's candles since then into the store, one symbol after the other."""

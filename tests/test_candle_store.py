@@ -15,7 +15,7 @@ import pytest
 
 from candles.parquet import WRITER
 from candles.store import CandleStore, WriteResult, merge, period_bounds, symbol_dir_name
-from core.clock import DAY_MS, HOUR_MS, ManualClock
+from core.clock import DAY_MS, HOUR_MS, ManualClock, SystemClock
 from core.clock import MINUTE_MS as M
 from core.dates import date_to_ts
 from core.errors import DataError, RunError, StoreError
@@ -227,12 +227,12 @@ def test_unreadable_meta_is_made_anew(store: CandleStore) -> None:
 
 
 def test_orphaned_temporary_files(store: CandleStore) -> None:
-    """Those a crashed writer left an hour ago are removed, fresh ones belong to somebody."""
+    """Those a crashed writer left an hour ago are removed, fresh ones belong to somebody, whatever the store's time."""
     store.write(SYMBOL, candles("2024-01-01", 5))
     for name, age in ((".a.1.x.tmp", 2 * HOUR_MS), (".b.2.y.tmp", M)):
         path = store.directory(SYMBOL) / name
         path.write_text("")
-        os.utime(path, ((NOW - age) / 1000,) * 2)
+        os.utime(path, ((SystemClock().now_ms() - age) / 1000,) * 2)
     store.write(SYMBOL, candles("2024-01-02", 5, src=IMPORT))
     assert [path.name for path in store.directory(SYMBOL).glob("*.tmp")] == [".b.2.y.tmp"]
 

@@ -16,7 +16,7 @@ import numpy as np
 from candles.events import tell
 from candles.feed import Feed
 from candles.fill import missing_spans
-from candles.gaps import PERSISTENT_AFTER, Gaps, add_gap
+from candles.gaps import PERSISTENT_AFTER, Gaps, add_gap, clear_gaps
 from candles.meta import SymbolMeta
 from candles.sources.protocol import CandleSource
 from candles.store import CandleStore
@@ -170,6 +170,14 @@ def _note_out_of_reach(feed: Feed, symbol: str, span: Span) -> None:
         symbol,
         lambda meta: meta.with_gaps(add_gap(meta.known_gaps, span, "no_archive", now, retry_count=PERSISTENT_AFTER)),
     )
+
+
+async def forget_gaps(feed: Feed, symbol: str, timeframe: str, window: Span) -> None:
+    """Have the gaps of a timeframe that overlap the window asked for again."""
+    store = feed.store_of(timeframe) if timeframe != feed.store.timeframe else feed.store
+    if any(gap.overlaps(*window) for gap in store.read_meta(symbol).known_gaps):
+        async with feed.lock(symbol, "gaps", store):
+            store.update_meta(symbol, lambda meta: meta.with_gaps(clear_gaps(meta.known_gaps, window)))
 
 
 def _note_pre_inception(feed: Feed, symbol: str, start: int) -> None:

@@ -48,7 +48,8 @@ def candle_lock(
 ) -> Iterator[None]:
     """Hold the lock of a symbol's directory, `.../{exchange}/{timeframe}/{symbol}`; re-entrant.
 
-    Raises LockTimeoutError naming the owner and the age of its last heartbeat.
+    Raises LockTimeoutError naming the owner and the age of its last heartbeat: at once where a task of this thread's
+    own event loop has it or waits for it, since no task goes on while the thread waits.
     """
     path = directory.absolute() / LOCK_NAME
     if path in _held.get():
@@ -56,6 +57,8 @@ def candle_lock(
         return
     waiting = _Waiting(path, clock, timeout_s)
     while (lock := waiting.attempt()) is None:
+        if _would_wait_for_itself(path):
+            raise LockTimeoutError(_timeout_text(path, 0.0, clock))
         sleep(waiting.next_wait_s())
     with _holding(lock, path, purpose, clock):
         yield
@@ -91,6 +94,14 @@ _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Path, asyncio.Lock]] 
 def _queue_of(path: Path) -> asyncio.Lock:
     """Tasks of one loop stand in line here, so that only the first of them looks at the file again and again."""
     return _queues.setdefault(asyncio.get_running_loop(), {}).setdefault(path, asyncio.Lock())
+
+
+def _would_wait_for_itself(path: Path) -> bool:
+    try:
+        queue = _queues.get(asyncio.get_running_loop(), {}).get(path)
+    except RuntimeError:  # no event loop in this thread
+        return False
+    return queue is not None and queue.locked()
 
 
 class _Waiting:

@@ -26,14 +26,15 @@ class LongerCandles:
         self._remembered: dict[str, OrderedDict[Key, tuple[int, Candles]]] = {}
 
     async def load(
-        self, symbol: str, timeframe: str, period: int, window: tuple[int, int], max_age_ms: int | None
+        self, symbol: str, timeframe: str, window: Span, max_age_ms: int | None, *, anew: bool = False
     ) -> Candles:
-        """Candles of the range; periods without one are missing. Raises CandleFetchError."""
+        """Candles of the range; periods without one are missing. `anew`: whatever is in memory. CandleFetchError."""
         start, end = window
         store = self._feed.store_of(timeframe)
+        period = store.period_ms
         if self._feed.source is None:
             return await self._from_disk(store, symbol, period, window)
-        remembered = self._recall(symbol, (timeframe, start, end), max_age_ms)
+        remembered = None if anew else self._recall(symbol, (timeframe, start, end), max_age_ms)
         if remembered is not None:
             return remembered
         earliest = self._feed.source.earliest(period, end)

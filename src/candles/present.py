@@ -42,6 +42,13 @@ async def refresh(feed: Feed, symbol: str, through_ts: int | None = None) -> Non
         feed.refreshed_ms[symbol] = began
 
 
+async def prune(feed: Feed, symbol: str, max_rows: int) -> None:
+    """Remove the oldest files of a symbol that has more rows; 0 keeps everything."""
+    if 0 < max_rows < feed.store.count(symbol):
+        async with feed.lock(symbol, "prune"):
+            feed.store.prune(symbol, max_rows)
+
+
 def _keeper(feed: Feed, symbol: str, refreshed_ms: int | None = None) -> Callable[[Candles], Awaitable[None]]:
     """Stores page by page."""
 

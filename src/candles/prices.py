@@ -8,7 +8,6 @@ import numpy as np
 
 from candles.feed import Feed
 from candles.rows import newest
-from markets.candle import Candles
 
 
 class LastPrices:
@@ -42,14 +41,10 @@ class LastPrices:
         if source is None:
             return math.nan
         async with self._feed.lock(symbol, "price"):
+            last = self._feed.last_final()  # before asking: a minute that ends meanwhile may come unfinished
             page = await source.newest(symbol, self._feed.overlap, self._feed.clock.now_ms())
-            self._store_finished(symbol, page)
+            self._feed.store.write(symbol, np.array(page[page["ts"] <= last]), "price")
         if len(page):
             return float(page["c"][-1])
         price = await source.last_price(symbol)
         return math.nan if price is None else price
-
-    def _store_finished(self, symbol: str, page: Candles) -> None:
-        """The minute in progress is never stored."""
-        finished: Candles = page[page["ts"] <= self._feed.last_final()]
-        self._feed.store.write(symbol, np.array(finished), "price")

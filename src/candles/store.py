@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 MONTH_CLOSES_AFTER_MS = 72 * HOUR_MS
 READ_THREADS = 4
 LIST_TRIES = 3
-_LOCK_CLOCK = SystemClock()  # locks are between programs, whatever time one of them simulates
+_MACHINE_CLOCK = SystemClock()  # of locks and files, which are between programs, whatever time one simulates
 
 Part = TypeVar("Part")
 
@@ -108,11 +108,11 @@ class CandleStore:
 
     def lock(self, symbol: str, purpose: str, timeout_s: float = 600.0) -> AbstractContextManager[None]:
         """The symbol's exclusive lock, to be held while fetching and storing."""
-        return candle_lock(self.directory(symbol), purpose=purpose, clock=_LOCK_CLOCK, timeout_s=timeout_s)
+        return candle_lock(self.directory(symbol), purpose=purpose, clock=_MACHINE_CLOCK, timeout_s=timeout_s)
 
     def lock_async(self, symbol: str, purpose: str, timeout_s: float = 600.0) -> AbstractAsyncContextManager[None]:
         """The same for a task."""
-        return candle_lock_async(self.directory(symbol), purpose=purpose, clock=_LOCK_CLOCK, timeout_s=timeout_s)
+        return candle_lock_async(self.directory(symbol), purpose=purpose, clock=_MACHINE_CLOCK, timeout_s=timeout_s)
 
     def files(self, symbol: str, start_ts: int | None = None, end_ts: int | None = None) -> list[Path]:
         """The candle files that meet the range (all without one), months before the days that override them."""
@@ -184,7 +184,7 @@ class CandleStore:
             return result
         self._warn_of_odd_prices(symbol, candles)
         with self.lock(symbol, purpose):
-            remove_orphans(self.directory(symbol), "*", self.clock.now_ms())
+            remove_orphans(self.directory(symbol), "*", _MACHINE_CLOCK.now_ms())
             for name, rows in self._by_file(candles):
                 result += self._merge_into(symbol, name, rows)
             meta = self.read_meta(symbol)
@@ -194,6 +194,10 @@ class CandleStore:
             if changed != meta or not (self.directory(symbol) / META_NAME).exists():
                 write_meta(self.directory(symbol), changed)
         return result
+
+    def count(self, symbol: str) -> int:
+        """The number of rows, as the files' footers tell."""
+        return sum(self._summary(symbol, path)[0] for path in self.files(symbol))
 
     def prune(self, symbol: str, max_rows: int) -> int:
         """Remove the oldest files until at most `max_rows` rows are left; the rows removed. 0 keeps everything.
