@@ -11,7 +11,7 @@ from candles.resample import aggregate
 from candles.sources.protocol import CandleSource
 from candles.store import CandleStore
 from core.clock import MINUTE_MS
-from markets.candle import Candles
+from markets.candle import Candles, timeframe_ms
 
 REMEMBERED_RANGES = 8
 
@@ -26,11 +26,23 @@ class LongerCandles:
         self._remembered: dict[str, OrderedDict[Key, tuple[int, Candles]]] = {}
 
     async def load(
-        self, symbol: str, timeframe: str, period: int, window: tuple[int, int], max_age_ms: int | None
+        self,
+        symbol: str,
+        timeframe: str,
+        window: tuple[int, int],
+        max_age_ms: int | None,
+        *,
+        force: bool = False,
     ) -> Candles:
-        """Candles of the range; periods without one are missing. Raises CandleFetchError."""
+        """Candles of the range; periods without one are missing. Raises CandleFetchError.
+
+        With `force` nothing that is remembered of the symbol serves.
+        """
+        period = timeframe_ms(timeframe)
         start, end = window
         store = self._feed.store_of(timeframe)
+        if force:
+            self._remembered.pop(symbol, None)
         if self._feed.source is None:
             return await self._from_disk(store, symbol, period, window)
         remembered = self._recall(symbol, (timeframe, start, end), max_age_ms)
@@ -56,11 +68,13 @@ class LongerCandles:
             finally:
                 rows.flush()
             candles = store.read(symbol, start, end)
-            note_missing(self._feed, store, symbol, self._missing(store, symbol, candles, window))
+            if self._feed.clock.now_ms() < end + 2 * store.period_ms:
+                end -= store.period_ms  # the newest candle may just be late
+            note_missing(self._feed, store, symbol, self._missing(store, symbol, candles, (start, end)))
         return candles
 
     def _missing(self, store: CandleStore, symbol: str, candles: Candles, window: tuple[int, int]) -> list[Span]:
-        """Periods worth asking for. That the newest one is late means nothing."""
+        """Periods worth asking for."""
         spans = missing_spans(candles["ts"], *window, store.period_ms)
         gaps = store.read_meta(symbol).known_gaps if spans else ()
         return [span for span in spans if not blocked(gaps, span, self._feed.clock.now_ms())]
@@ -74,9 +88,11 @@ class LongerCandles:
         return aggregate(await read(self._feed.store, symbol, start, end + period - MINUTE_MS), period)
 
     def _recall(self, symbol: str, key: Key, max_age_ms: int | None) -> Candles | None:
-        known = self._remembered.get(symbol, OrderedDict()).get(key)
+        ranges = self._remembered.get(symbol, OrderedDict())
+        known = ranges.get(key)
         if known is None or (max_age_ms and self._feed.clock.now_ms() - known[0] > max_age_ms):
             return None
+        ranges.move_to_end(key)
         return known[1]
 
     def _remember(self, symbol: str, key: Key, candles: Candles) -> None:
