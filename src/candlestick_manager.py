@@ -16,10 +16,11 @@ from candles.ema_queries import Age, EmaQueries
 from candles.emas import Emas, SyntheticMinutes
 from candles.feed import ARCHIVE_FROM_MINUTES
 from candles.fill import standardize_gaps
-from candles.gaps import clear_gaps, gap_summary
+from candles.gaps import gap_summary
 from candles.longer import LongerCandles
 from candles.open_feed import FeedOptions, open_feed
 from candles.prices import LastPrices
+from candles.retention import Retention
 from core.clock import MINUTE_MS
 from markets.candle import CANDLE_DTYPE, Candles, timeframe_ms
 
@@ -42,6 +43,7 @@ class CandlestickManager(EmaQueries):
         self._prices = LastPrices(self.feed)
         self._synthetic = SyntheticMinutes()
         self._emas = Emas(self._load_for_ema, self.feed.clock, self._synthetic)
+        self._retention = Retention(self.options.max_disk_candles_per_symbol_per_tf)
         self._prepared: set[str] = set()
 
     async def __aenter__(self) -> CandlestickManager:
@@ -92,6 +94,7 @@ class CandlestickManager(EmaQueries):
             return await self._longer.load(symbol, frame, (start, end), max_age_ms, anew=force_refetch_gaps)
         await self._prepare(symbol)
         real = await self._load(symbol, (start, end), max_age_ms, edges_only=skip_historical_gap_fill)
+        self._emas.forget_outdated(symbol, self.store)
         if strict:
             return real
         return self._filled(symbol, real, (start, end), fill_leading_gaps=fill_leading_gaps)
@@ -111,7 +114,8 @@ class CandlestickManager(EmaQueries):
         """Fetch the newest candles, up to the last finished minute or through `through_ts`."""
         await self._prepare(symbol)
         await present.refresh(self.feed, symbol, None if through_ts is None else int(through_ts))
-        await present.prune(self.feed, symbol, self.options.max_disk_candles_per_symbol_per_tf)
+        self._retention.apply(self.store, symbol)
+        self._emas.forget_outdated(symbol, self.store)
 
     async def warmup_since(self, symbols: Iterable[str], since_ts: float) -> None:
         """Bring each symbol's candles since then into the store, one symbol after the other."""
@@ -127,11 +131,7 @@ class CandlestickManager(EmaQueries):
 
     def clear_known_gaps(self, symbol: str, date_range: tuple[int, int] | None = None) -> int:
         """Forget gaps that overlap the range in ms, all without one; the number of gaps forgotten."""
-        before = self.store.read_meta(symbol).known_gaps
-        if not before:
-            return 0
-        after = self.store.update_meta(symbol, lambda meta: meta.with_gaps(clear_gaps(meta.known_gaps, date_range)))
-        return len(before) - len(after.known_gaps)
+        return self.store.clear_gaps(symbol, date_range)
 
     def get_gap_summary(self, symbol: str) -> dict[str, Any]:
         """Counts and list of the symbol's known gaps."""
@@ -174,7 +174,7 @@ class CandlestickManager(EmaQueries):
             else:
                 tail_allowed = False
         is_long = (end - start) // MINUTE_MS > ARCHIVE_FROM_MINUTES
-        if (is_long and not edges_only) or end < feed.last_final():
+        if not edges_only and (is_long or end < feed.last_final()):
             return await history.load_history(feed, symbol, start, end, tail_allowed=tail_allowed)
         if not tail_allowed:
             return feed.store.read(symbol, start, end)
@@ -188,8 +188,8 @@ class CandlestickManager(EmaQueries):
         filled = standardize_gaps(
             real, start_ts=start, end_ts=end, fill_leading_gaps=fill_leading_gaps, assume_sorted=True
         )
-        if self.feed.source and self._synthetic.note(symbol, filled, self.feed.clock.now_ms()):
-            self._emas.forget(symbol)
+        if self.feed.source:
+            self._synthetic.note(symbol, filled, self.feed.clock.now_ms())
         return filled
 
     async def _load_for_ema(self, symbol: str, start_ts: int, end_ts: int, max_age_ms: Age, timeframe: str) -> Candles:

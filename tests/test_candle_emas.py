@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from candles.emas import SyntheticMinutes
 from candles.indicators import ema_series, latest_ema
 from candlestick_manager import CandlestickManager
-from core.clock import HOUR_MS, ManualClock
+from core.clock import DAY_MS, HOUR_MS, ManualClock
 from core.clock import MINUTE_MS as M
 from core.dates import date_to_ts
 from core.errors import ConfigError
 from fake_exchange import FakeExchange
-from markets.candle import CANDLE_DTYPE, REST, Candles
+from markets.candle import CANDLE_DTYPE, FILLED, REST, Candles
 
 SYMBOL = "BTC/USDT:USDT"
 MINUTE = date_to_ts("2024-03-02T10:00")
@@ -172,6 +173,37 @@ def test_remembered_until_the_minute_or_a_late_candle(tmp_path: Path) -> None:
     assert ema() == 102.89599999999999 != without
     assert not cm.needs_ema_recompute(SYMBOL)
     cm.clear_synthetic_tracking(SYMBOL)
+
+
+@pytest.mark.parametrize("how", ["refresh", "strict query"])
+def test_a_late_candle_by_another_way(tmp_path: Path, how: str) -> None:
+    """Whatever brought the late candle into the store, EMAs made without it are not answered with any more."""
+    exchange = FakeExchange()
+    exchange.hold(six()[:-1])
+    cm = CandlestickManager(exchange, "fake", cache_dir=tmp_path, clock=ManualClock(MINUTE + 1), archive_enabled=False)
+    without = asyncio.run(cm.get_latest_ema_close(SYMBOL, 4.0, max_age_ms=30_000))
+    exchange.hold(six())
+    work = cm.refresh(SYMBOL) if how == "refresh" else cm.get_candles(SYMBOL, max_age_ms=0, strict=True)
+    asyncio.run(work)
+    assert cm.needs_ema_recompute(SYMBOL)
+    assert asyncio.run(cm.get_latest_ema_close(SYMBOL, 4.0, max_age_ms=30_000)) == 102.89599999999999 != without
+
+
+def test_synthetic_minutes_are_remembered_for_seven_days() -> None:
+    """Minutes served without their candle are listed for seven days, until it comes or they are cleared."""
+    minutes, now = SyntheticMinutes(), MINUTE + 1
+    served = six()
+    served["src"][2:4] = FILLED
+    served["ts"][2] = now - 7 * DAY_MS - M
+    minutes.note(SYMBOL, served, now)
+    assert minutes.since(SYMBOL) == served["ts"][3]
+    assert not minutes.arrived(SYMBOL, six()[:3])
+    minutes.note(SYMBOL, six()[:0], now + 7 * DAY_MS)
+    assert minutes.since(SYMBOL) is None
+    minutes.note(SYMBOL, served, now)
+    minutes.clear(SYMBOL)
+    assert not minutes.arrived(SYMBOL, six())
+    assert minutes.outdated == set()
 
 
 def test_metrics_of_a_window() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,19 @@ def test_only_the_newest_candles_are_served(tmp_path: Path) -> None:
     assert exchange.calls == []
 
 
+def test_only_what_is_missing_is_out_of_reach(tmp_path: Path) -> None:
+    """Stored minutes before the oldest that can be had are no gap; gateio is not asked for what lies before."""
+    exchange = held((-12000, -1))
+    managed = Managed(tmp_path, exchange, "gateio")
+    managed.store.write(SYMBOL, candles(MINUTE - 11500 * M, 300))
+    window = {"start_ts": MINUTE - 12000 * M, "end_ts": MINUTE - 11000 * M}
+    assert len(managed.get(**window, strict=True)) == 300
+    assert exchange.calls == []
+    assert managed.gaps() == [(-12000, -11501, 3, "no_archive"), (-11200, -11000, 3, "no_archive")]
+    managed.get(**window)
+    assert exchange.calls == []
+
+
 def test_contracts_become_base_units(tmp_path: Path) -> None:
     """gateio and kucoin count contracts: volumes are multiplied by the contract size before they are stored."""
     exchange = held((-2000, -1))
@@ -334,6 +348,29 @@ def test_warm_up_leaves_old_holes_alone(tmp_path: Path) -> None:
     assert managed.gaps() == []
 
 
+def test_warm_up_of_a_window_in_the_past(tmp_path: Path) -> None:
+    """The same for a window that ended long ago: its ends are fetched, its holes are left alone."""
+    exchange = held((-9000, -1))
+    managed = Managed(tmp_path, exchange)
+    managed.store.write(SYMBOL, candles(MINUTE - 7900 * M, 100))
+    managed.store.write(SYMBOL, candles(MINUTE - 7100 * M, 50))
+    window = {"start_ts": MINUTE - 8000 * M, "end_ts": MINUTE - 7000 * M, "strict": True}
+    ts = managed.get(**window, skip_historical_gap_fill=True)["ts"]
+    assert (ts[0], ts[-1], len(ts)) == (MINUTE - 8000 * M, MINUTE - 7000 * M, 1001 - 700)
+    assert managed.gaps() == []
+
+
+def test_recent_windows_begin_with_the_first_candle(tmp_path: Path) -> None:
+    """A recent window, too, is asked for from the inception on only."""
+    exchange = held((-500, -1))
+    managed = Managed(tmp_path, exchange)
+    managed.store.update_meta(SYMBOL, lambda meta: meta.with_inception(MINUTE - 60 * M, "rest"))
+    assert len(managed.get(start_ts=MINUTE - 300 * M, strict=True)) == 60
+    assert exchange.sinces == [MINUTE - 60 * M]
+    managed.get(start_ts=MINUTE - 300 * M, strict=True)
+    assert len(exchange.calls) == 1
+
+
 # --- known gaps, sample, longer timeframes
 
 
@@ -423,6 +460,59 @@ def test_longer_ranges_age(tmp_path: Path) -> None:
         managed.get(timeframe="1h", max_age_ms=1000)
         managed.clock.advance(1001)
     assert len(exchange.calls) == 3
+
+
+def test_eight_ranges_are_remembered(tmp_path: Path) -> None:
+    """Of the ranges of longer timeframes the eight that were asked for last are remembered."""
+    exchange = FakeExchange()
+    exchange.hold(hours(200), "1h")
+    managed = Managed(tmp_path, exchange)
+
+    def ask(*numbers: int) -> None:
+        for n in numbers:
+            managed.get(timeframe="1h", start_ts=MINUTE - (100 + n) * HOUR_MS)
+
+    ask(*range(8), 0, 8)
+    shutil.rmtree(tmp_path / "ohlcv")
+    exchange.calls.clear()
+    ask(0, *range(2, 9))
+    assert exchange.calls == []
+    ask(1)
+    assert len(exchange.calls) == 1
+
+
+def test_a_late_hour_is_no_gap(tmp_path: Path) -> None:
+    """That the newest hour is not there yet says nothing; older missing hours are noted, under their timeframe."""
+    exchange = FakeExchange()
+    exchange.hold(hours(50)[:-1], "1h")
+    del exchange.rows["1h"][40]
+    managed = Managed(tmp_path, exchange)
+    for n in range(5):
+        managed.get(timeframe="1h", start_ts=MINUTE - (20 + n) * HOUR_MS)
+    known = CandleStore(tmp_path, "fake", managed.clock, "1h").read_meta(SYMBOL).known_gaps
+    assert [(gap.start_ts, gap.end_ts) for gap in known] == [(MINUTE - 10 * HOUR_MS,) * 2]
+    exchange.hold(hours(50)[-1:], "1h")
+    assert managed.get(timeframe="1h", start_ts=MINUTE - 30 * HOUR_MS)["ts"][-1] == MINUTE - HOUR_MS
+    assert managed.gaps() == []
+
+
+def test_forced_refetch_of_hours(tmp_path: Path) -> None:
+    """Forgetting gaps with a query of a longer timeframe forgets those of that timeframe, and what is remembered."""
+    exchange = FakeExchange()
+    exchange.hold(hours(200), "1h")
+    late = exchange.rows["1h"][150:152]
+    del exchange.rows["1h"][150:152]
+    managed = Managed(tmp_path, exchange)
+    managed.store.write(SYMBOL, candles(LAST - 10 * M, 3))
+    gap = KnownGap(MINUTE - 50 * HOUR_MS, MINUTE - 49 * HOUR_MS, 3, "manual", 0)
+    managed.store.update_meta(SYMBOL, lambda meta: meta.with_gaps([gap]))
+    for _ in range(3):
+        managed.get(timeframe="1h", max_age_ms=1)
+        managed.clock.advance(2)
+    exchange.hold(late, "1h")
+    assert len(managed.get(timeframe="1h")) == 99
+    assert len(managed.get(timeframe="1h", force_refetch_gaps=True)) == 101
+    assert managed.cm.get_gap_summary(SYMBOL)["total_gaps"] == 1
 
 
 # --- prices

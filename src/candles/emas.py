@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from candles.fill import floor_minute
 from candles.indicators import SERIES, Floats, ema_series, latest_ema, window_length
+from candles.store import CandleStore
 from core.clock import DAY_MS, Clock
 from core.errors import DataError
 from markets.candle import FILLED, Candles, timeframe_ms
@@ -27,18 +28,26 @@ class SyntheticMinutes:
         self._minutes: dict[str, set[int]] = {}
         self.outdated: set[str] = set()
 
-    def note(self, symbol: str, served: Candles, now_ms: int) -> bool:
-        """Enter what was served; True if a real candle has come for a minute that had been served without one."""
+    def note(self, symbol: str, served: Candles, now_ms: int) -> None:
+        """Enter what was served."""
         minutes = self._minutes.setdefault(symbol, set())
         minutes -= {ts for ts in minutes if ts < now_ms - SYNTHETIC_FOR_MS}
-        filled = served["src"] == FILLED
-        arrived = minutes.intersection(served["ts"][~filled].tolist()) if minutes else set()
-        minutes -= arrived
-        recent = served["ts"][filled]
+        recent = served["ts"][served["src"] == FILLED]
         minutes.update(recent[recent >= now_ms - SYNTHETIC_FOR_MS].tolist())
-        if arrived:
-            self.outdated.add(symbol)
-        return bool(arrived)
+
+    def since(self, symbol: str) -> int | None:
+        """The first minute that was served without its candle; None if there is none."""
+        return min(self._minutes.get(symbol, ()), default=None)
+
+    def arrived(self, symbol: str, stored: Candles) -> bool:
+        """Whether a real candle has come for a minute that had been served without one; it is taken off the list."""
+        minutes = self._minutes.get(symbol)
+        arrived = minutes.intersection(stored["ts"].tolist()) if minutes else set()
+        if not minutes or not arrived:
+            return False
+        minutes -= arrived
+        self.outdated.add(symbol)
+        return True
 
     def clear(self, symbol: str) -> None:
         self._minutes.pop(symbol, None)
@@ -55,6 +64,12 @@ class Emas:
     def forget(self, symbol: str) -> None:
         """Drop what was computed for a symbol."""
         self._known.pop(symbol, None)
+
+    def forget_outdated(self, symbol: str, store: CandleStore) -> None:
+        """Drop what was computed without candles that have come by now."""
+        since = self._synthetic.since(symbol)
+        if since is not None and self._synthetic.arrived(symbol, store.read(symbol, since)):
+            self.forget(symbol)
 
     async def latest(
         self, symbol: str, spans: Mapping[str, float], max_age_ms: int | None, timeframe: str

@@ -44,7 +44,10 @@ def contract_of(symbol: str, markets: Mapping[str, Mapping[str, Any]]) -> Contra
 
 @dataclass
 class Feed:
-    """Candles of an exchange. `source` None: only what is on disk. `refreshed_ms`: when tails were asked for."""
+    """Candles of an exchange. `source` None: only what is on disk. `refreshed_ms`: when tails were asked for.
+
+    `hinted`: the user has been told of candles of older versions, if there are any.
+    """
 
     exchange: str
     clock: Clock
@@ -58,6 +61,7 @@ class Feed:
     lock_timeout_s: float
     callback: FetchCallback | None = None
     refreshed_ms: dict[str, int] = field(default_factory=dict)
+    hinted: bool = False
 
     def last_final(self) -> int:
         """The last minute that is over."""

@@ -16,7 +16,8 @@ import numpy as np
 from candles.events import tell
 from candles.feed import Feed
 from candles.fill import missing_spans
-from candles.gaps import PERSISTENT_AFTER, Gaps, add_gap, clear_gaps
+from candles.gaps import PERSISTENT_AFTER, Gaps, Reason, add_gap
+from candles.legacy import log_hint
 from candles.meta import SymbolMeta
 from candles.sources.protocol import CandleSource
 from candles.store import CandleStore
@@ -32,6 +33,9 @@ Span = tuple[int, int]  # first and last minute
 
 async def prepare_symbol(feed: Feed, symbol: str, *, compact: bool) -> None:
     """Drop what another version of the source has left in the store, note since when the symbol exists, tidy up."""
+    if not feed.hinted:
+        feed.hinted = True
+        log_hint(feed.store.cache_dir, feed.exchange)
     if feed.source and feed.source.version:
         await _check_version(feed, feed.source, symbol)
     if compact:
@@ -134,8 +138,8 @@ async def _from_source(feed: Feed, source: CandleSource, symbol: str, window: Sp
     """Ask for every touched day once, however many holes it has."""
     earliest = source.earliest(MINUTE_MS, feed.last_final())
     start = max(window[0], earliest or 0, feed.store.read_meta(symbol).inception_ts or 0)
-    if earliest is not None and spans[0][0] < earliest:
-        _note_out_of_reach(feed, symbol, (spans[0][0], min(earliest - MINUTE_MS, window[1])))
+    if earliest is not None:
+        _note_out_of_reach(feed, symbol, [(s, min(e, earliest - MINUTE_MS)) for s, e in spans if s < earliest])
     days = list(_days(spans, start, window[1]))
     rows = MonthBuffer(feed.store, symbol)
     try:
@@ -163,13 +167,10 @@ def _tell_progress(feed: Feed, symbol: str, done: int, total: int) -> None:
     )
 
 
-def _note_out_of_reach(feed: Feed, symbol: str, span: Span) -> None:
+def _note_out_of_reach(feed: Feed, symbol: str, spans: Sequence[Span]) -> None:
     """What lies before the exchange's last so many candles cannot be had from it any more."""
-    now = feed.clock.now_ms()
-    feed.store.update_meta(
-        symbol,
-        lambda meta: meta.with_gaps(add_gap(meta.known_gaps, span, "no_archive", now, retry_count=PERSISTENT_AFTER)),
-    )
+    if spans:
+        note_gaps(feed, feed.store, symbol, spans, "no_archive", retry_count=PERSISTENT_AFTER)
 
 
 async def forget_gaps(feed: Feed, symbol: str, timeframe: str, window: Span) -> None:
@@ -177,7 +178,7 @@ async def forget_gaps(feed: Feed, symbol: str, timeframe: str, window: Span) -> 
     store = feed.store_of(timeframe) if timeframe != feed.store.timeframe else feed.store
     if any(gap.overlaps(*window) for gap in store.read_meta(symbol).known_gaps):
         async with feed.lock(symbol, "gaps", store):
-            store.update_meta(symbol, lambda meta: meta.with_gaps(clear_gaps(meta.known_gaps, window)))
+            store.clear_gaps(symbol, window)
 
 
 def _note_pre_inception(feed: Feed, symbol: str, start: int) -> None:
@@ -197,22 +198,29 @@ def _note_pre_inception(feed: Feed, symbol: str, start: int) -> None:
 
 def note_missing(feed: Feed, store: CandleStore, symbol: str, spans: Sequence[Span]) -> None:
     """The exchange has answered and these candles were not in the answer."""
-    now = feed.clock.now_ms()
-
-    def noted(meta: SymbolMeta) -> SymbolMeta:
-        gaps = list(meta.known_gaps)
-        for span in spans:
-            gaps = add_gap(gaps, span, "fetch_failed", now)
-        return meta.with_gaps(gaps)
-
     if spans:
-        meta = store.update_meta(symbol, noted)
+        meta = note_gaps(feed, store, symbol, spans, "fetch_failed")
         logger.info(
             "candles_missing exchange=%s symbol=%s timeframe=%s spans=%d candles=%d first=%s last=%s known_gaps=%d",
             feed.exchange, symbol, store.timeframe, len(spans),
             sum((high - low) // store.period_ms + 1 for low, high in spans),
             ts_to_date(spans[0][0]), ts_to_date(spans[-1][1]), len(meta.known_gaps),
         )  # fmt: skip
+
+
+def note_gaps(
+    feed: Feed, store: CandleStore, symbol: str, spans: Sequence[Span], reason: Reason, retry_count: int | None = None
+) -> SymbolMeta:
+    """Enter gaps, or count one more attempt at those that are known; the meta data afterwards."""
+    now = feed.clock.now_ms()
+
+    def noted(meta: SymbolMeta) -> SymbolMeta:
+        gaps: Gaps = meta.known_gaps
+        for span in spans:
+            gaps = add_gap(gaps, span, reason, now, retry_count=retry_count)
+        return meta.with_gaps(gaps)
+
+    return store.update_meta(symbol, noted)
 
 
 def note_inception(feed: Feed, symbol: str, inception_ts: int, source: str) -> None:

@@ -6,6 +6,7 @@ historical_data/ohlcvs_{exchange}/{coin or market id}/        HISTORY: YYYY-MM-D
 
 from __future__ import annotations
 
+import logging
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,8 @@ from core.errors import DataError, StoreError
 from core.files import read_json
 from markets.candle import CANDLE_DTYPE, PRICE_FIELDS, UNKNOWN, VALUE_FIELDS, Candles, timeframe_ms
 from markets.symbols import short_exchange
+
+logger = logging.getLogger(__name__)
 
 SHARDS, HISTORY = "shards", "history"  # where both have a minute, the later wins
 INDEX_NAME = "index.json"
@@ -81,6 +84,12 @@ def legacy_hint(cache_dir: Path, exchange: str) -> str | None:
         f"{root} holds candles of an older version only, which are not read; "
         f"take them over with `python3 src/tools/migrate_historical_data.py --exchange {root.name} --execute`"
     )
+
+
+def log_hint(cache_dir: Path, exchange: str) -> None:
+    """Give the hint where there is one."""
+    if hint := legacy_hint(cache_dir, exchange):
+        logger.warning(hint)
 
 
 def _shard_folders(root: Path) -> Iterator[LegacyFolder]:

@@ -57,11 +57,13 @@ class LongerCandles:
             finally:
                 rows.flush()
             candles = store.read(symbol, start, end)
-            note_missing(self._feed, store, symbol, self._missing(store, symbol, candles, window))
+            if self._feed.clock.now_ms() < end + 2 * store.period_ms:
+                end -= store.period_ms  # the newest candle may just be late
+            note_missing(self._feed, store, symbol, self._missing(store, symbol, candles, (start, end)))
         return candles
 
     def _missing(self, store: CandleStore, symbol: str, candles: Candles, window: tuple[int, int]) -> list[Span]:
-        """Periods worth asking for. That the newest one is late means nothing."""
+        """Periods worth asking for."""
         spans = missing_spans(candles["ts"], *window, store.period_ms)
         gaps = store.read_meta(symbol).known_gaps if spans else ()
         return [span for span in spans if not blocked(gaps, span, self._feed.clock.now_ms())]
@@ -75,9 +77,11 @@ class LongerCandles:
         return aggregate(await read(self._feed.store, symbol, start, end + period - MINUTE_MS), period)
 
     def _recall(self, symbol: str, key: Key, max_age_ms: int | None) -> Candles | None:
-        known = self._remembered.get(symbol, OrderedDict()).get(key)
+        ranges = self._remembered.get(symbol, OrderedDict())
+        known = ranges.get(key)
         if known is None or (max_age_ms and self._feed.clock.now_ms() - known[0] > max_age_ms):
             return None
+        ranges.move_to_end(key)
         return known[1]
 
     def _remember(self, symbol: str, key: Key, candles: Candles) -> None:

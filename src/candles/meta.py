@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 META_NAME = "meta.json"
 VERSION = 1
+REFRESH_NOTED_EVERY_MS = MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,12 @@ class SymbolMeta:
             if gap.reason != "pre_inception" or gap.start_ts <= last
         ]
         return replace(self, inception_ts=inception_ts, inception_source=source, known_gaps=tuple(gaps))
+
+    def with_refresh(self, refreshed_ms: int, *, together: bool = False) -> SymbolMeta:
+        """Unchanged if the noted refresh is not a minute older, unless it is written `together` with something else."""
+        if refreshed_ms - self.last_refresh_ms < (1 if together else REFRESH_NOTED_EVERY_MS):
+            return self
+        return replace(self, last_refresh_ms=refreshed_ms)
 
     def with_gaps(self, gaps: Sequence[KnownGap]) -> SymbolMeta:
         return replace(self, known_gaps=tuple(merge_gaps(gaps)))

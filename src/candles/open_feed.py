@@ -31,7 +31,7 @@ class FeedOptions:
     overlap_candles                         how far back a refresh asks again, for late corrections
     max_memory_candles_per_symbol           rows kept in memory; 0: none, for programs that read everything once
     max_disk_candles_per_symbol_per_tf      beyond it the oldest files are removed by `prune`; 0: never
-    debug                                   0..3; from 1 on every request is logged at info
+    debug                                   from 1 on every request is logged at info; brought into 0..3
     remote_fetch_callback                   hears of every request: see `candles.events`
     max_concurrent_requests                 REST calls in flight; None: no limit
     lock_timeout_seconds                    wait for another program that fetches the same symbol; None: 10
@@ -55,6 +55,9 @@ class FeedOptions:
     rewrite_archive_url: Callable[[str], str] = lambda url: url
     compact: bool = False
     clock: Clock = field(default_factory=SystemClock)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "debug", min(max(int(self.debug), 0), 3))
 
 
 DEFAULT_LOCK_TIMEOUT_S = 10.0

@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from candles.feed import Feed
 from candles.fill import missing_spans
-from candles.gaps import add_gap
-from candles.history import Span, blocked, is_covered
+from candles.history import Span, blocked, is_covered, note_gaps
 from candles.sources.protocol import CandleSource
 from core.clock import HOUR_MS, MINUTE_MS
 from markets.candle import Candles
@@ -29,24 +28,20 @@ async def refresh(feed: Feed, symbol: str, through_ts: int | None = None) -> Non
     end = feed.last_final() if through_ts is None else min(feed.last_final(), through_ts // MINUTE_MS * MINUTE_MS)
     async with feed.lock(symbol, "refresh"):
         began = feed.clock.now_ms()
-        reload = max(feed.window, feed.overlap) + RELOAD_MARGIN
-        held = feed.store.read(symbol, end - (reload - 1) * MINUTE_MS, end)
-        if not len(held):
-            start = end - (feed.window - 1) * MINUTE_MS
-        elif held["ts"][-1] >= end:
-            feed.refreshed_ms[symbol] = began
-            return
-        else:
-            start = int(held["ts"][-1]) - feed.overlap * MINUTE_MS
-        await source.fetch(symbol, "1m", start, end, _keeper(feed, symbol, began))
+        start = _refresh_from(feed, symbol, end)
+        if start > end or not await source.fetch(symbol, "1m", start, end, _keeper(feed, symbol, began)):
+            feed.store.update_meta(symbol, lambda meta: meta.with_refresh(began))
         feed.refreshed_ms[symbol] = began
 
 
-async def prune(feed: Feed, symbol: str, max_rows: int) -> None:
-    """Remove the oldest files of a symbol that has more rows; 0 keeps everything."""
-    if 0 < max_rows < feed.store.count(symbol):
-        async with feed.lock(symbol, "prune"):
-            feed.store.prune(symbol, max_rows)
+def _refresh_from(feed: Feed, symbol: str, end: int) -> int:
+    """The first minute to ask for; after `end` if nothing is missing there."""
+    reload = max(feed.window, feed.overlap) + RELOAD_MARGIN
+    held = feed.store.read(symbol, end - (reload - 1) * MINUTE_MS, end)
+    if not len(held):
+        return end - (feed.window - 1) * MINUTE_MS
+    last = int(held["ts"][-1])
+    return last + MINUTE_MS if last >= end else last - feed.overlap * MINUTE_MS
 
 
 def _keeper(feed: Feed, symbol: str, refreshed_ms: int | None = None) -> Callable[[Candles], Awaitable[None]]:
@@ -81,15 +76,16 @@ async def _with_tail(feed: Feed, source: CandleSource, symbol: str, window: Span
         tail = (int(candles["ts"][-1]) + MINUTE_MS if len(candles) else start, end)
         if tail[0] > end or blocked(feed.store.read_meta(symbol).known_gaps, tail, feed.clock.now_ms()):
             return candles
-        delivered = await source.fetch(symbol, "1m", *_within_reach(feed, source, tail), _keeper(feed, symbol))
-        if not delivered:
+        span = _within_reach(feed, source, symbol, tail)
+        if span[0] > span[1] or not await source.fetch(symbol, "1m", *span, _keeper(feed, symbol)):
             return candles
     return feed.store.read(symbol, start, end)
 
 
-def _within_reach(feed: Feed, source: CandleSource, span: Span) -> Span:
-    earliest = source.earliest(MINUTE_MS, feed.last_final())
-    return max(span[0], earliest or span[0]), span[1]
+def _within_reach(feed: Feed, source: CandleSource, symbol: str, span: Span) -> Span:
+    """From the first candle that there was and that can still be had; the start is after the end if there is none."""
+    earliest = source.earliest(MINUTE_MS, feed.last_final()) or 0
+    return max(span[0], earliest, feed.store.read_meta(symbol).inception_ts or 0), span[1]
 
 
 def _holes(feed: Feed, symbol: str, candles: Candles, window: Span, edges_only: bool) -> list[Span]:
@@ -106,12 +102,7 @@ def _holes(feed: Feed, symbol: str, candles: Candles, window: Span, edges_only: 
 
 async def _fill_holes(feed: Feed, source: CandleSource, symbol: str, holes: list[Span]) -> None:
     for hole in holes:
-        span = _within_reach(feed, source, hole)
+        span = _within_reach(feed, source, symbol, hole)
         if span[0] <= span[1] and await source.fetch(symbol, "1m", *span, _keeper(feed, symbol)):
             continue
-        _note_hole(feed, symbol, hole)
-
-
-def _note_hole(feed: Feed, symbol: str, hole: Span) -> None:
-    now = feed.clock.now_ms()
-    feed.store.update_meta(symbol, lambda meta: meta.with_gaps(add_gap(meta.known_gaps, hole, "auto_detected", now)))
+        note_gaps(feed, feed.store, symbol, [hole], "auto_detected")

@@ -22,6 +22,7 @@ from typing import TypeVar
 import numpy as np
 
 from candles.fill import sort_candles
+from candles.gaps import clear_gaps
 from candles.locks import candle_lock, candle_lock_async
 from candles.memory import FileMemory
 from candles.meta import META_NAME, SymbolMeta, read_meta, write_meta
@@ -100,6 +101,7 @@ class CandleStore:
         self.timeframe = timeframe
         self.period_ms = timeframe_ms(timeframe)
         self.clock = clock
+        self.cache_dir = cache_dir
         self.root = paths.ohlcv_dir(cache_dir, self.exchange) / timeframe
         self._memory = FileMemory(memory_rows)
 
@@ -190,7 +192,7 @@ class CandleStore:
             meta = self.read_meta(symbol)
             changed = meta.with_rows(sort_candles(candles)["ts"])
             if refreshed_ms is not None:
-                changed = replace(changed, last_refresh_ms=max(meta.last_refresh_ms, refreshed_ms))
+                changed = changed.with_refresh(refreshed_ms, together=changed != meta or result != WriteResult())
             if changed != meta or not (self.directory(symbol) / META_NAME).exists():
                 write_meta(self.directory(symbol), changed)
         return result
@@ -199,14 +201,14 @@ class CandleStore:
         """The number of rows, as the files' footers tell."""
         return sum(self._summary(symbol, path)[0] for path in self.files(symbol))
 
-    def prune(self, symbol: str, max_rows: int) -> int:
+    def prune(self, symbol: str, max_rows: int, timeout_s: float = 600.0) -> int:
         """Remove the oldest files until at most `max_rows` rows are left; the rows removed. 0 keeps everything.
 
         Files with rows that the user imported stay.
         """
         if max_rows <= 0:
             return 0
-        with self.lock(symbol, "prune"):
+        with self.lock(symbol, "prune", timeout_s):
             files = sorted(self.files(symbol), key=lambda path: path.name)
             counts = [self._summary(symbol, path)[0] for path in files]
             excess, removed = sum(counts) - max_rows, 0
@@ -217,9 +219,16 @@ class CandleStore:
                     continue
                 path.unlink(missing_ok=True)
                 removed += count
+            if removed:
+                self._note_first_row(symbol)
         if removed:
             logger.info("candles_pruned exchange=%s symbol=%s rows=%d", self.exchange, symbol, removed)
         return removed
+
+    def _note_first_row(self, symbol: str) -> None:
+        """After files were removed."""
+        first = min((self._summary(symbol, path)[1] for path in self.files(symbol)), default=None)
+        self.update_meta(symbol, lambda meta: replace(meta, first_seen_ts=first))
 
     def compact(self, symbol: str) -> None:
         """Merge the day files of months that are over into their month files."""
@@ -255,6 +264,14 @@ class CandleStore:
             if changed != meta:
                 write_meta(self.directory(symbol), changed)
         return changed
+
+    def clear_gaps(self, symbol: str, span: tuple[int, int] | None = None) -> int:
+        """Forget known gaps that overlap the span in ms, all without one; the number of gaps forgotten."""
+        before = self.read_meta(symbol).known_gaps
+        if not before:
+            return 0
+        after = self.update_meta(symbol, lambda meta: meta.with_gaps(clear_gaps(meta.known_gaps, span)))
+        return len(before) - len(after.known_gaps)
 
     def _identity(self, symbol: str, name: str) -> FileIdentity:
         start, end = period_bounds(name) or (0, 0)
