@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
+import os
+import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from core.program import run_program
 from exchange_sim.interference import RequestRecord
 from exchange_sim.server import SimServer
 
@@ -61,3 +65,25 @@ def is_archive(request: RequestRecord) -> bool:
 def is_klines(request: RequestRecord) -> bool:
     """Whether minutes were asked for; first timestamps are asked for in days."""
     return request.path in KLINES and request.params.get("interval") in ("1m", "1")
+
+
+# A server that has loaded the libraries forks each program, which so takes a second and not three.
+PROGRAMS = multiprocessing.get_context("forkserver")
+PROGRAMS.set_forkserver_preload(["ccxt.async_support", "download", "runs.download"])
+
+
+def start_download(argv: Sequence[str], log: Path) -> Any:
+    """A process of its own that does what `tools/download.py` does with these arguments; its output goes to `log`."""
+    process = PROGRAMS.Process(target=_download, args=(list(argv), log))
+    process.start()
+    return process
+
+
+def _download(argv: list[str], log: Path) -> None:
+    os.environ |= ONLINE
+    with log.open("w") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+        import download
+
+        sys.exit(run_program(download.main, argv))

@@ -128,13 +128,14 @@ def test_routed_coins(place: Place) -> None:
 
 
 def test_all_coins(place: Place) -> None:
-    """An empty list with empty_means_all_approved takes all coins that the exchange lists."""
-    place.config["live"] |= {"approved_coins": [], "empty_means_all_approved": True}
+    """An empty list with empty_means_all_approved takes all coins that the exchange lists, except ignored ones."""
+    ignored = ["SOL", "XRP", "BNB", "DOGE", "ADA", "AVAX", "LINK", "LTC"]
+    place.config["live"] |= {"approved_coins": [], "ignored_coins": ignored, "empty_means_all_approved": True}
     args = ["-sd", "2025-03-10", "-ed", "2025-03-11", "-e", "binance"]
     place.backtest(*args)
-    assert len({r.params["symbol"] for r in place.venue.take_requests() if is_klines(r)}) == 12
+    assert len({r.params["symbol"] for r in place.venue.take_requests() if is_klines(r)}) == 4
     (coins,) = (place.cache / "hlcvs_data").glob("*/coins.json")
-    assert len(json.loads(coins.read_text())) == 12
+    assert json.loads(coins.read_text()) == ["BTC", "DOT", "ETH", "TRX"]
     place.download(*args)
     assert place.venue.take_requests() == []
 
