@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from candles.retry_after import retry_after_s
 from candles.rows import from_ohlcv
 from candles.sources.rest import RestSource
 from core.clock import MINUTE_MS as M
@@ -189,3 +190,20 @@ def test_rows_of_any_order(pairs: list[tuple[int, int]]) -> None:
 def test_prices_stay_exact() -> None:
     """No detour over a narrower number."""
     assert from_ohlcv([[START, 65432.17, 65432.18, 65432.16, "65432.17", 0.1]], REST, M)["c"][0] == 65432.17
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "30"}, 30.0),
+        ({"retry-after": " 7 "}, 7.0),
+        ({"Retry-After": "Tue, 14 Nov 2023 22:14:30 GMT"}, 30.0),
+        ({"Retry-After": "Tue, 14 Nov 2023 22:13:00 GMT"}, 0.0),
+        ({"Retry-After": "soon"}, 0.0),
+        ({"Retry-After": ""}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_how_long_a_host_wants_to_be_left_alone(headers: dict[str, str], seconds: float) -> None:
+    """Seconds or a date; what has passed, or cannot be understood, is no wait."""
+    assert retry_after_s(headers, START) == seconds

@@ -144,6 +144,30 @@ def test_hole_is_tried_three_times(tmp_path: Path) -> None:
     assert managed.gaps() == []
 
 
+def test_who_waited_takes_the_answer_of_whom_it_waited_for(tmp_path: Path) -> None:
+    """Two downloads at once ask for a hole once; one that begins later asks again."""
+    exchange, clock = held((-6000, -5000), (-4990, -4000)), ManualClock(NOW)
+    fetch = exchange.fetch_ohlcv
+
+    async def slow_fetch(*args: Any) -> Any:
+        clock.advance(10)
+        return await fetch(*args)
+
+    exchange.fetch_ohlcv = slow_fetch  # type: ignore[method-assign]
+    options: dict[str, Any] = {"cache_dir": tmp_path, "clock": clock, "archive_enabled": False}
+    window = (MINUTE - 5500 * M, MINUTE - 4500 * M)
+
+    async def download(count: int) -> int:
+        calls = len(exchange.calls)
+        managers = [CandlestickManager(exchange, "fake", **options) for _ in range(count)]
+        await asyncio.gather(*(cm.ensure(SYMBOL, *window) for cm in managers))
+        return len(exchange.calls) - calls
+
+    at_once, later = asyncio.run(download(2)), asyncio.run(download(1))
+    assert (at_once, later) == (2, 1), "two days, then the day of the hole"
+    assert [gap.retry_count for gap in CandleStore(tmp_path, "fake", clock).read_meta(SYMBOL).known_gaps] == [2]
+
+
 def test_persistent_gaps_expire(tmp_path: Path) -> None:
     """After seven days a hole that was not delivered may be tried once more; a manual one never."""
     exchange = held((-2000, -1801), (-1795, -1))

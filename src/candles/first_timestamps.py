@@ -16,6 +16,7 @@ from filelock import FileLock
 from core import paths
 from core.errors import CandleFetchError, DataError
 from core.files import read_json, write_json
+from core.turns import taking_turns
 from markets.symbols import normalize_exchange, short_exchange
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,19 @@ async def ask_missing(cache_dir: Path, exchange: str, coins: Sequence[str], ask:
 
     A coin that could not be asked for is logged and counts as unknown.
     """
-    known = {coin: int(ts) for coin, ts in first_on_exchange(cache_dir, exchange).items() if ts}
+    known = _known(cache_dir, exchange)
+    if not known.keys() >= set(coins):
+        async with taking_turns(paths.first_timestamps_file(cache_dir, short_exchange(exchange))):
+            known = await _ask_missing(cache_dir, exchange, coins, ask)
+    return {coin: known.get(coin, 0) for coin in coins}
+
+
+def _known(cache_dir: Path, exchange: str) -> dict[str, int]:
+    return {coin: int(ts) for coin, ts in first_on_exchange(cache_dir, exchange).items() if ts}
+
+
+async def _ask_missing(cache_dir: Path, exchange: str, coins: Sequence[str], ask: AskFirst) -> dict[str, int]:
+    known = _known(cache_dir, exchange)
     missing = [coin for coin in coins if coin not in known]
     for at in range(0, len(missing), BATCH):
         batch = missing[at : at + BATCH]
@@ -42,7 +55,7 @@ async def ask_missing(cache_dir: Path, exchange: str, coins: Sequence[str], ask:
         if found:
             lower_first_timestamps(cache_dir, exchange, found)
             known |= found
-    return {coin: known.get(coin, 0) for coin in coins}
+    return known
 
 
 async def _asked(exchange: str, coin: str, ask: AskFirst) -> int:

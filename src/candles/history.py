@@ -78,8 +78,9 @@ async def ensure_history(feed: Feed, symbol: str, start: int, end: int, *, tail_
     if not await missing.spans():
         _note_pre_inception(feed, symbol, start)
         return
+    began = feed.clock.now_ms()
     async with feed.lock(symbol, "fetch"):
-        spans = await missing.spans()  # another program may have fetched it meanwhile
+        spans = await missing.spans(began)  # another program may have fetched it meanwhile, or asked in vain
         if spans and feed.archive:
             await from_archive(feed, symbol, start, end)
             spans = await missing.spans()
@@ -98,15 +99,21 @@ class _Missing:
     window: Span
     tail_allowed: bool
 
-    async def spans(self) -> list[Span]:
-        """Missing spans that do not lie inside a gap known for good; before the first candle nothing is missing."""
+    async def spans(self, asked_since_ms: int | None = None) -> list[Span]:
+        """Missing spans that do not lie inside a gap known for good, or one that was asked for later than a time.
+
+        Before the first candle nothing is missing.
+        """
         start, end = self.window
         ts = (await asyncio.to_thread(self.feed.store.read_columns, self.symbol, (), start, end))["ts"]
         meta = self.feed.store.read_meta(self.symbol)
         spans = missing_spans(ts, max(start, meta.inception_ts or start), end)
         if not self.tail_allowed and spans and spans[-1][1] == end:
             spans.pop()
-        return [span for span in spans if not blocked(meta.known_gaps, span, self.feed.clock.now_ms())]
+        gaps = meta.known_gaps
+        now, since = self.feed.clock.now_ms(), asked_since_ms
+        just_asked = [gap for gap in gaps if since is not None and gap.last_attempt_at > since]
+        return [span for span in spans if not blocked(gaps, span, now) and not _inside(just_asked, span)]
 
 
 async def read(store: CandleStore, symbol: str, start: int, end: int) -> Candles:
@@ -123,7 +130,11 @@ def is_covered(candles: Candles, start: int, end: int) -> bool:
 
 def blocked(gaps: Gaps, span: Span, now_ms: int) -> bool:
     """Whether the span lies inside one gap that is not worth another try."""
-    return any(gap.blocks_fetching(now_ms) and gap.start_ts <= span[0] and span[1] <= gap.end_ts for gap in gaps)
+    return _inside([gap for gap in gaps if gap.blocks_fetching(now_ms)], span)
+
+
+def _inside(gaps: Gaps, span: Span) -> bool:
+    return any(gap.start_ts <= span[0] and span[1] <= gap.end_ts for gap in gaps)
 
 
 async def from_archive(feed: Feed, symbol: str, start: int, end: int) -> None:

@@ -48,6 +48,7 @@ def public_client(exchange: str, endpoints: Endpoints | None = None, *, timeout_
     client.has["fetchCurrencies"] = False  # of no use for candles, and megabytes on some exchanges
     apply_override(client, (endpoints or Endpoints()).of_exchange(exchange_id), websockets=False)
     client.enableRateLimit = not rest_is_loopback(client)
+    expect_json(client)
     log_requests(client)
     return client
 
@@ -64,6 +65,23 @@ def ccxt_id(exchange: str, known: list[str]) -> str:
     close = difflib.get_close_matches(exchange.lower(), [*EXCHANGES, *known], n=1)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(EXCHANGES)} and all others of ccxt"
     raise ConfigError(f"exchange {exchange!r} is not known to ccxt; {hint}")
+
+
+def expect_json(client: Any) -> None:
+    """Have a client raise ExchangeNotAvailable for a page of a proxy, or nothing at all, in place of a reply.
+
+    ccxt alone takes such text for an empty answer, and candles would seem not to exist.
+    """
+    fetch: Callable[..., Awaitable[Any]] = client.fetch
+    unavailable = importlib.import_module("ccxt.base.errors").ExchangeNotAvailable
+
+    async def checked_fetch(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+        reply = await fetch(url, method, headers, body)
+        if isinstance(reply, dict | list):
+            return reply
+        raise unavailable(f"{client.id} {method} {urlsplit(url).path}: the reply is no JSON: {str(reply)[:80]!r}")
+
+    client.fetch = checked_fetch
 
 
 _status: ContextVar[int] = ContextVar("status", default=0)

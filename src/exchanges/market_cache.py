@@ -14,6 +14,7 @@ from core import paths
 from core.clock import DAY_MS, Clock
 from core.errors import DataError
 from core.files import read_json, write_json
+from core.turns import taking_turns
 from markets.market import is_imported
 from markets.symbols import MAP_LOCK_SECONDS, CoinMaps, short_exchange
 
@@ -31,17 +32,30 @@ async def load_markets_cached(
     The client knows the exchange's markets afterwards. Errors of the client are passed on.
     """
     path = paths.markets_file(cache_dir, short_exchange(exchange))
+    markets = _young(path, clock, max_age_ms)
+    if markets is None:
+        async with taking_turns(path):
+            markets = _young(path, clock, max_age_ms) or await _fetch(client, path, clock)
+    if not client.markets:
+        client.set_markets({symbol: entry for symbol, entry in markets.items() if not is_imported(entry)})
+    logger.debug("markets_loaded exchange=%s count=%d source=%s", exchange, len(markets), path)
+    CoinMaps(cache_dir).update(exchange, markets, quote)
+    return markets
+
+
+def _young(path: Path, clock: Clock, max_age_ms: int) -> Markets | None:
+    """What is on disk, if an exchange listed it and not too long ago."""
     cached = _read(path)
     if cached is None or _age_ms(path, clock) >= max_age_ms or all(map(is_imported, cached.values())):
-        listed: Markets = await client.load_markets(True)
-        markets = _with_imported(listed, cached or {})
-        _write(path, markets, clock)
-        logger.info("markets_loaded exchange=%s count=%d source=remote", exchange, len(listed))
-    else:
-        markets = cached
-        client.set_markets({symbol: entry for symbol, entry in cached.items() if not is_imported(entry)})
-        logger.debug("markets_loaded exchange=%s count=%d source=%s", exchange, len(cached), path)
-    CoinMaps(cache_dir).update(exchange, markets, quote)
+        return None
+    return cached
+
+
+async def _fetch(client: Any, path: Path, clock: Clock) -> Markets:
+    listed: Markets = await client.load_markets(True)
+    markets = _with_imported(listed, _read(path) or {})
+    _write(path, markets, clock)
+    logger.info("markets_loaded exchange=%s count=%d source=remote", client.id, len(listed))
     return markets
 
 

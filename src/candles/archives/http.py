@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from candles.retry_after import retry_after_s
 from core.clock import HOUR_MS, Clock
 from core.errors import DataError
 
@@ -55,6 +56,7 @@ class Downloads:
         self._rewrite_url = rewrite_url
         self._timeouts = timeouts
         self._session: aiohttp.ClientSession | None = None
+        self._pause_until_ms = 0
 
     async def get(self, url: str, report: Reporter, *, checksum: bool = False) -> bytes | None:
         """The content; None if there is no such file, or was none an hour ago.
@@ -91,16 +93,20 @@ class Downloads:
         """Status 200 or 404 and the content; ArchiveError for whatever else happens."""
         address = self._rewrite_url(url)
         started = self._clock.now_ms()
+        if started < self._pause_until_ms:
+            raise ArchiveError(f"{address}: not asked for, the archive wants to be left alone for a while")
         report.requests += 1
         report("archive_http_get", "start", url=address)
         try:
             async with self._open_session().get(address) as response:
                 status, content = response.status, await response.read()
+                wait_s = retry_after_s(response.headers, self._clock.now_ms())
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             reason = str(exc) or type(exc).__name__
             self._tell(report, "error", address, started, error=reason)
             raise ArchiveError(f"{address}: {reason}") from exc
         if status not in (200, 404):
+            self._pause_until_ms = max(self._pause_until_ms, self._clock.now_ms() + round(wait_s * 1000.0))
             self._tell(report, "error", address, started, status=status, error=f"HTTP status {status}")
             raise ArchiveError(f"{address}: HTTP status {status}")
         self._tell(report, "ok" if status == 200 else "not_found", address, started, status=status, bytes=len(content))

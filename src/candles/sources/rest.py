@@ -12,12 +12,14 @@ import numpy as np
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from candles.events import FetchCallback, tell
+from candles.retry_after import retry_after_s
 from candles.rows import from_ohlcv
 from candles.sources.first_candle import first_candle_ts
 from candles.sources.protocol import Keep
 from candles.sources.venues import (
     EXTRA_PARAMS,
     HOPELESS_NAMES,
+    RATE_LIMIT_NAMES,
     RATE_LIMIT_WORDS,
     TRANSIENT_NAMES,
     TRANSIENT_WORDS,
@@ -190,11 +192,7 @@ class RestSource:
     def _pause_s(self) -> float:
         """How long nobody may ask after a rate-limit answer: at least what the exchange says itself."""
         headers = getattr(self._client, "last_response_headers", None) or {}
-        stated = next((value for name, value in headers.items() if str(name).lower() == "retry-after"), None)
-        try:
-            return max(self.venue.rate_limit_pause_s, float(stated or 0.0))
-        except ValueError:
-            return self.venue.rate_limit_pause_s
+        return max(self.venue.rate_limit_pause_s, retry_after_s(headers, self._clock.now_ms()))
 
     def _wait_s(self, state: RetryCallState) -> float:
         venue = self.venue
@@ -212,7 +210,7 @@ def _class_names(exc: BaseException) -> set[str]:
 
 
 def is_rate_limit(exc: BaseException) -> bool:
-    return any(word in str(exc).lower() for word in RATE_LIMIT_WORDS) or "RateLimitExceeded" in _class_names(exc)
+    return any(word in str(exc).lower() for word in RATE_LIMIT_WORDS) or bool(_class_names(exc) & set(RATE_LIMIT_NAMES))
 
 
 def is_transient(exc: BaseException) -> bool:

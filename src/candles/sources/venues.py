@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from markets.symbols import short_exchange
 
 RATE_LIMIT_WORDS = ("rate limit", "too many", "429", "10006")
+RATE_LIMIT_NAMES = ("RateLimitExceeded", "DDoSProtection")  # the latter is a ban for a while (418)
 TRANSIENT_NAMES = ("RequestTimeout", "NetworkError", "ExchangeNotAvailable", "DDoSProtection")
 TRANSIENT_WORDS = ("timed out", "timeout", "etimedout", "econnreset", "502", "503", "504")
 HOPELESS_NAMES = ("BadSymbol", "BadRequest", "ArgumentsRequired", "NotSupported", "AuthenticationError")
