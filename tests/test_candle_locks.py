@@ -279,7 +279,10 @@ def test_a_task_does_not_block_its_loop_for_itself(directory: Path) -> None:
 
         task = asyncio.create_task(hold())
         await entered.wait()
-        with pytest.raises(LockTimeoutError, match="fetch"), candle_lock(directory, purpose="x", clock=clock):
+        with (
+            pytest.raises(LockTimeoutError, match="fetch"),
+            candle_lock(directory, purpose="x", clock=clock, sleep=lambda _: pytest.fail("it waited")),
+        ):
             pass
         leave.set()
         await task
