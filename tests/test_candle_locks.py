@@ -195,3 +195,98 @@ def test_tasks_time_out(directory: Path) -> None:
     with pytest.raises(LockTimeoutError, match="stayed locked for 3 s"):
         asyncio.run(wait())
     os.close(fd)
+
+
+def test_deleted_while_held(directory: Path) -> None:
+    """Whoever deletes the file lets another in; that the first one leaves takes nothing from the second."""
+    clock = ManualClock(0)
+    first = candle_lock(directory, purpose="first", clock=clock)
+    first.__enter__()
+    (directory / ".lock").unlink()
+    entered, leave = threading.Event(), threading.Event()
+
+    def second() -> None:
+        with candle_lock(directory, purpose="second", clock=clock, timeout_s=0.0):
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    entered.wait()
+    first.__exit__(None, None, None)
+    with pytest.raises(LockTimeoutError, match="second"), candle_lock(directory, purpose="x", clock=clock, timeout_s=0):
+        pass
+    leave.set()
+    thread.join()
+    with candle_lock(directory, purpose="x", clock=clock, timeout_s=0.0):
+        pass
+
+
+@pytest.mark.parametrize("who", ["holder", "waiter"])
+def test_cancelled_tasks_leave_nothing_behind(directory: Path, who: str) -> None:
+    """A task cancelled while it holds the lock, or waits for it, stands in nobody's way."""
+    clock, order = ManualClock(0), []
+
+    async def hold(name: str, steps: int) -> None:
+        async with candle_lock_async(directory, purpose=name, clock=clock):
+            order.append(name)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+
+    async def run() -> None:
+        tasks = {name: asyncio.create_task(hold(name, 20)) for name in ("holder", "waiter", "third")}
+        for _ in range(5):
+            await asyncio.sleep(0)
+        tasks[who].cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        await hold("last", 0)
+
+    asyncio.run(run())
+    assert order == [name for name in ("holder", "waiter", "third", "last") if who == "holder" or name != "waiter"]
+
+
+def test_cancelled_while_another_process_holds(directory: Path) -> None:
+    """A task cancelled between two looks at the file lets the next one look."""
+    fd = _hold(directory / ".lock", pid=os.getpid(), heartbeat_s=0.0)
+    clock = ManualClock(0)
+
+    async def hold() -> str:
+        async with candle_lock_async(directory, purpose="x", clock=clock, timeout_s=1e9):
+            return "held"
+
+    async def run() -> str:
+        first, second = asyncio.create_task(hold()), asyncio.create_task(hold())
+        while len(clock.sleeps) < 3:
+            await asyncio.sleep(0)
+        first.cancel()
+        os.close(fd)
+        return await second
+
+    assert asyncio.run(run()) == "held"
+
+
+def test_a_task_does_not_block_its_loop_for_itself(directory: Path) -> None:
+    """Waiting without await for a lock that a task of the same loop has could never end: it is refused at once."""
+    clock = ManualClock(0)
+
+    async def run() -> None:
+        entered, leave = asyncio.Event(), asyncio.Event()
+
+        async def hold() -> None:
+            async with candle_lock_async(directory, purpose="fetch", clock=clock):
+                entered.set()
+                await leave.wait()
+
+        task = asyncio.create_task(hold())
+        await entered.wait()
+        with (
+            pytest.raises(LockTimeoutError, match="fetch"),
+            candle_lock(directory, purpose="x", clock=clock, sleep=lambda _: pytest.fail("it waited")),
+        ):
+            pass
+        leave.set()
+        await task
+        with candle_lock(directory, purpose="x", clock=clock):
+            pass
+
+    asyncio.run(run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -270,3 +271,76 @@ def test_longer_timeframes_use_months_only(tmp_path: Path) -> None:
     assert names(hours) == ["2024-03.parquet"]
     with pytest.raises(DataError, match="off the candle grid"):
         hours.write(SYMBOL, candles("2024-03-01T00:01", 1))
+
+
+def test_a_healed_file_is_not_put_aside(store: CandleStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that has seen the damaged file does not put aside the sound one that took its place meanwhile."""
+    rows = candles("2024-01-01", 1000)
+    store.write(SYMBOL, rows)
+    path = store.files(SYMBOL)[0]
+    sound = path.read_bytes()
+    _truncate(path)
+    read_bytes = Path.read_bytes
+
+    def then_healed(file: Path) -> bytes:
+        content = read_bytes(file)
+        (file.parent / "new").write_bytes(sound)
+        (file.parent / "new").replace(file)
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", then_healed)
+    assert np.array_equal(store.read(SYMBOL), rows)
+    assert not (store.directory(SYMBOL) / "quarantine").exists()
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the rights of root, which no permission binds."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_read_only_directory() -> None:
+    """Reading goes on; writing is one clear error that names the file, before anything is changed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = CandleStore(folder, "binance", ManualClock(NOW))
+        rows = candles("2024-01-01", 5)
+        store.write(SYMBOL, rows)
+        (store.directory(SYMBOL) / ".lock").unlink()
+        folder.chmod(0o755)
+        store.directory(SYMBOL).chmod(0o555)
+        with as_nobody():
+            assert np.array_equal(store.read(SYMBOL), rows)
+            with pytest.raises(RunError, match=r"cannot lock .*BTC_USDT_USDT/\.lock: Permission denied"):
+                store.write(SYMBOL, candles("2024-01-02", 5))
+        store.directory(SYMBOL).chmod(0o755)
+
+
+def test_unreadable_file() -> None:
+    """A file without permission is an error that says so: it is neither damaged nor missing."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = CandleStore(folder, "binance", ManualClock(NOW))
+        store.write(SYMBOL, candles("2024-01-01", 5))
+        folder.chmod(0o755)
+        store.files(SYMBOL)[0].chmod(0o000)
+        with as_nobody(), pytest.raises(StoreError, match=r"2024-01\.parquet cannot be read: Permission denied; check"):
+            store.read(SYMBOL)
+
+
+def test_newer_meta_is_refused(store: CandleStore) -> None:
+    """What a newer program knows of a symbol is neither read nor overwritten."""
+    store.write(SYMBOL, candles("2024-01-01", 5))
+    path = store.directory(SYMBOL) / "meta.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    content = path.read_text()
+    for action in (lambda: store.read_meta(SYMBOL), lambda: store.write(SYMBOL, candles("2024-01-02", 5))):
+        with pytest.raises(DataError, match="newer version"):
+            action()
+    assert path.read_text() == content

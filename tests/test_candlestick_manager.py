@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from candles import history, present
 from candles.gaps import KnownGap
 from candles.sources.sample import SampleSource
 from candles.store import CandleStore
@@ -579,3 +580,95 @@ def test_price_of_last_resort(tmp_path: Path) -> None:
     assert asyncio.run(managed.cm.get_last_prices([SYMBOL])) == {SYMBOL: 0.0}
     managed.store.write(SYMBOL, candles(MINUTE - DAY_MS, 1, price=9.0))
     assert asyncio.run(managed.cm.get_current_close(SYMBOL, 0)) == 9.0
+
+
+def test_minute_that_ends_while_the_price_is_asked(tmp_path: Path) -> None:
+    """The answer's last candle was in progress when it was made: it is not stored, though it is over by now."""
+    managed = Managed(tmp_path, held((-40, 0)))
+    fetch = managed.exchange.fetch_ohlcv
+
+    async def slow(*args: Any, **kwargs: Any) -> Any:
+        answer = await fetch(*args, **kwargs)
+        managed.clock.ms = MINUTE + M + 500
+        return answer
+
+    managed.exchange.fetch_ohlcv = slow
+    assert asyncio.run(managed.cm.get_current_close(SYMBOL, 0)) == 140.0
+    assert managed.store.read(SYMBOL)["ts"][-1] == LAST
+
+
+class Held(FakeExchange):
+    """Answers when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def fetch_ohlcv(self, *args: Any, **kwargs: Any) -> list[list[Any]]:
+        self.asked.set()
+        await self.let_go.wait()
+        return await super().fetch_ohlcv(*args, **kwargs)
+
+
+@pytest.mark.parametrize("what", ["force", "ensure", "prune", "inception"])
+def test_no_task_blocks_the_loop_that_holds_the_lock(tmp_path: Path, what: str) -> None:
+    """While one task fetches, another that wants to change gaps or files of the symbol waits, and lets it go on."""
+
+    async def run() -> None:
+        exchange = Held()
+        exchange.hold(candles(MINUTE - 900 * M, 900))
+        managed = Managed(tmp_path, exchange)
+        managed.store.write(SYMBOL, candles(MINUTE - 3000 * M, 10))
+        gap = KnownGap(MINUTE - 20 * M, MINUTE - 10 * M, 3, "fetch_failed", NOW, NOW)
+        managed.store.update_meta(SYMBOL, lambda meta: meta.with_gaps([gap]))
+        fetching = asyncio.create_task(managed.cm.get_candles(SYMBOL, start_ts=MINUTE - 60 * M, strict=True))
+        await exchange.asked.wait()
+        other = {
+            "force": lambda: managed.cm.get_candles(SYMBOL, force_refetch_gaps=True, strict=True),
+            "ensure": lambda: managed.cm.ensure(SYMBOL, MINUTE - 60 * M, LAST, force_refetch_gaps=True),
+            "prune": lambda: present.prune(managed.cm.feed, SYMBOL, 5),
+            "inception": lambda: history.note_inception(managed.cm.feed, SYMBOL, MINUTE - 3000 * M, "rest"),
+        }[what]
+        changing = asyncio.create_task(other())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not changing.done()
+        exchange.let_go.set()
+        assert len(await fetching) == 60
+        await changing
+        assert managed.store.read_meta(SYMBOL).known_gaps == ()
+        assert (managed.store.count(SYMBOL) > 10) is (what != "prune")
+
+    asyncio.run(run())
+
+
+def test_two_managers_of_a_process_ask_once(tmp_path: Path) -> None:
+    """What one of them fetches the other finds on disk, whatever it had in memory before."""
+    exchange = held((-3000, -1))
+    one, other = Managed(tmp_path, exchange), Managed(tmp_path, exchange)
+    assert len(one.get(start_ts=MINUTE - 60 * M)) == len(other.get(start_ts=MINUTE - 60 * M)) == 60
+    exchange.calls.clear()
+
+    async def both() -> list[Candles]:
+        query = {"start_ts": MINUTE - 500 * M, "end_ts": MINUTE - 10 * M, "strict": True}
+        return await asyncio.gather(one.cm.get_candles(SYMBOL, **query), other.cm.get_candles(SYMBOL, **query))
+
+    rows = asyncio.run(both())
+    assert np.array_equal(*rows)
+    assert len(rows[0]) == 491
+    assert len(exchange.calls) == 1
+
+
+def test_hours_are_asked_for_again(tmp_path: Path) -> None:
+    """`force_refetch_gaps` forgets the gaps of the timeframe that is asked for, and what is in memory."""
+    exchange, rows = FakeExchange(), hours(20)
+    exchange.hold([row for row in rows if row is not rows[5]], "1h")
+    managed = Managed(tmp_path, exchange)
+    query: dict[str, Any] = {"start_ts": rows[0][0], "end_ts": rows[-1][0], "tf": "1h"}
+    for _ in range(3):
+        managed.cm = Managed(tmp_path, exchange).cm
+        assert len(managed.get(**query)) == 19
+    exchange.hold(rows, "1h")
+    managed.cm = Managed(tmp_path, exchange).cm
+    assert len(managed.get(**query)) == 19
+    assert len(managed.get(**query, force_refetch_gaps=True)) == 20

@@ -23,7 +23,7 @@ class FileMemory:
         """The file's candles, read if it is new or has changed. Raises what `read` raises."""
         if not self.max_rows:
             return read()
-        stamp = _stamp(path)  # before reading: a replacement meanwhile is noticed next time
+        stamp = stamp_of(path)  # before reading: a replacement meanwhile is noticed next time
         known = self._directories.get(path.parent, {}).get(path.name)
         if known and known[0] == stamp:
             return known[1]
@@ -34,7 +34,7 @@ class FileMemory:
     def put(self, path: Path, candles: Candles) -> None:
         """What has just been written to the file, by who holds its lock."""
         if self.max_rows:
-            self._keep(path, _stamp(path), candles)
+            self._keep(path, stamp_of(path), candles)
 
     def _keep(self, path: Path, stamp: Stamp, candles: Candles) -> None:
         candles.flags.writeable = False
@@ -48,6 +48,7 @@ class FileMemory:
                 total -= len(files.pop(name)[1])
 
 
-def _stamp(path: Path) -> Stamp:
+def stamp_of(path: Path) -> Stamp:
+    """What tells one version of a file from another. Raises FileNotFoundError."""
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -24,7 +24,7 @@ import numpy as np
 from candles.fill import sort_candles
 from candles.gaps import clear_gaps
 from candles.locks import candle_lock, candle_lock_async
-from candles.memory import FileMemory
+from candles.memory import FileMemory, stamp_of
 from candles.meta import META_NAME, SymbolMeta, read_meta, write_meta
 from candles.parquet import Column, DamagedFileError, FileIdentity, read_columns, read_file, read_summary, write_file
 from core import paths
@@ -301,12 +301,16 @@ class CandleStore:
         return columns or {name: np.empty(0, CANDLE_DTYPE[name]) for name in names}
 
     def _or_quarantine(self, path: Path, read: Callable[[], Part]) -> Part | None:
-        """What is read; None after putting a damaged file aside."""
+        """What is read; None after putting a damaged file aside, unless it has been replaced since."""
         try:
-            return read()
-        except DamagedFileError as exc:
-            self._quarantine(path, exc)
-            return None
+            stamp = stamp_of(path)
+            try:
+                return read()
+            except DamagedFileError as exc:
+                if stamp_of(path) != stamp:
+                    return self._or_quarantine(path, read)
+                self._quarantine(path, exc)
+                return None
         except FileNotFoundError:
             raise
         except OSError as exc:
