@@ -22,14 +22,14 @@ def options(*words: str) -> Options:
 def test_every_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One run measures what it was asked to, in its order; the file holds what the tables show."""
     file = tmp_path / "figures.json"
-    sections = "batch,engine,planner,dataset"
+    sections = "batch,engine,planner,dataset,candles"
     words = ["--quick", "--minutes", "600", "--coins", "1,2", "--no-floor", "--only", sections, "--json", str(file)]
     assert main(words) == 0
     text = capsys.readouterr().out
-    titles = ["; load ", "Engine", "Planner through JSON", "Loading candles", "Batch"]
+    titles = ["; load ", "Engine", "Planner through JSON", "Loading candles", "A minute of", "Batch"]
     assert [text.index(title) for title in titles] == sorted(text.index(title) for title in titles)
     figures = json.loads(file.read_text())
-    assert list(figures) == ["machine", "options", "engine", "planner", "dataset", "batch"]
+    assert list(figures) == ["machine", "options", "engine", "planner", "dataset", "candles", "batch"]
     rows = figures["engine"]
     assert [(r["coins"], r["sides"]) for r in rows] == [
         (coins, sides) for coins in (1, 2) for sides in ("long", "long and short")
@@ -41,6 +41,8 @@ def test_every_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert [r["coins"] for r in figures["planner"]] == [1, 5, 20, 100]
     assert all(r["orders"] >= r["coins"] for r in figures["planner"])
     assert [r["what"].split()[0] for r in figures["dataset"]] == ["candles", "from", "from", "the", "the", "from"]
+    assert [(r["symbols"], r["emas"], r["target"]) for r in figures["candles"]] == [(5, 4, None)]
+    assert all(0.0 < r["refresh_seconds"] < r["seconds"] for r in figures["candles"])
     assert [(r["threads"], r["candidates"]) for r in figures["batch"]] == [(1, 4), (2, 4)]
 
 

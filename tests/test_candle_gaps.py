@@ -34,6 +34,7 @@ def test_adding() -> None:
         (0, 9, "fetch_failed", (0, 9, 1, "fetch_failed")),
         (5, 12, "auto_detected", (0, 12, 2, "fetch_failed")),
         (13, 14, "auto_detected", (0, 14, 3, "fetch_failed")),
+        (13, 14, "auto_detected", (0, 14, 3, "fetch_failed")),
         (13, 14, "manual", (0, 14, 3, "manual")),
     ]
     gaps: list[KnownGap] = []

@@ -57,6 +57,16 @@ def test_says_who_holds_it_and_stays_on_disk(directory: Path) -> None:
         assert (directory / ".lock").exists()
 
 
+def test_text_of_another_length(directory: Path) -> None:
+    """What a longer or shorter text left in the file is gone: the owner can be read."""
+    path = directory / ".lock"
+    path.parent.mkdir(parents=True)
+    for text in ("x" * 500, "{", json.dumps({"host": "y" * 300})):
+        path.write_text(text)
+        with candle_lock(directory, purpose="fetch", clock=SystemClock()):
+            assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
 def test_times_out_naming_the_owner(directory: Path) -> None:
     """Waiting doubles up to two seconds; the error names symbol, timeframe, owner and age."""
     clock, waits = ManualClock(1_000_000), []

@@ -66,6 +66,28 @@ def test_waits_between_attempts(name: str, error: Exception, sleeps: list[float]
     assert clock.sleeps == pytest.approx(sleeps)
 
 
+@pytest.mark.parametrize(
+    ("name", "limit", "back", "params"),
+    [
+        ("binance", 1000, 0, {"until": START + 10 * M - 1}),
+        ("bybit", 1000, 0, {"category": "linear"}),
+        ("bitget", 200, 0, {}),
+        ("okx", 1000, 0, {}),
+        ("kucoin", 200, 1, {}),
+        ("gateio", 1000, 0, {"until": START + 10 * M - 1}),
+        ("hyperliquid", 1000, 0, {"until": START + 10 * M - 1}),
+        ("somebody", 1000, 0, {"until": START + 10 * M - 1}),
+    ],
+)
+def test_questions_of_each_exchange(name: str, limit: int, back: int, params: dict[str, Any]) -> None:
+    """Rows asked for at once, whether the end goes along, kucoin's one candle more, bybit's category (11.2)."""
+    exchange = FakeExchange()
+    exchange.hold(candles(START - 5 * M, 15))
+    rows, _ = ask(exchange, name, 10)
+    assert rows["ts"].tolist() == [START + i * M for i in range(10)]
+    assert exchange.calls == [(SYMBOL, "1m", START - back * M, limit, params)]
+
+
 def test_recovers() -> None:
     """Answers after some failures are as good as any."""
     exchange = FakeExchange(errors=[RuntimeError("no")] * 4)

@@ -103,6 +103,9 @@ def test_merge_order() -> None:
     """The newer row wins, whatever its columns; archive rows replace nothing; fill yields to everything."""
     old, new = candles("2024-01-10", 2), candles("2024-01-10", 3, price=7.0)
     assert merge(old, new)["c"].tolist() == new["c"].tolist()
+    example = np.array([(0, 10, 11, 9, 10, 5, REST), (0, 10, 11, 8, 8.5, 7, REST)], dtype=CANDLE_DTYPE)
+    for first, second in ((0, 1), (1, 0)):
+        assert merge(example[[first]], example[[second]]).tolist() == example[[second]].tolist()
     new["src"] = ARCHIVE
     assert merge(old, new)["c"].tolist() == [*old["c"], new["c"][2]]
     new["src"] = ARCHIVE_FILL

@@ -438,6 +438,32 @@ def test_candles_of_another_version_are_dropped(tmp_path: Path) -> None:
         assert np.array_equal(served, sample.candles(SYMBOL, start, start + 9 * M, seed))
 
 
+def test_hours_of_another_version_are_dropped(tmp_path: Path) -> None:
+    """The same for longer timeframes, which are stored apart."""
+    window = {"timeframe": "1h", "start_ts": MINUTE - 9 * HOUR_MS}
+    for seed in (1, 0):
+        served = Managed(tmp_path, SampleSource(seed), "sample").get(**window)
+        minutes = sample.candles(SYMBOL, MINUTE - 9 * HOUR_MS, LAST, seed)
+        assert np.array_equal(served["c"], minutes["c"][59::60])
+
+
+def test_longer_timeframes_have_their_limits(tmp_path: Path) -> None:
+    """Nothing is asked for before the first candle, nor, on hyperliquid, before the newest five thousand."""
+    exchange = FakeExchange()
+    exchange.hold(hours(300), "1h")
+    managed = Managed(tmp_path, exchange)
+    managed.store.update_meta(SYMBOL, lambda meta: meta.with_inception(MINUTE - 40 * HOUR_MS + 7 * M, "rest"))
+    assert managed.get(timeframe="1h")["ts"][0] == MINUTE - 40 * HOUR_MS
+    assert exchange.sinces == [MINUTE - 40 * HOUR_MS]
+    far = FakeExchange(served=5000)
+    far.hold(hours(6000), "1h")
+    rows = Managed(tmp_path, far, "hyperliquid").get(
+        timeframe="1h", start_ts=MINUTE - 5500 * HOUR_MS, end_ts=MINUTE - 4990 * HOUR_MS
+    )
+    assert (rows["ts"][0], rows["ts"][-1]) == (MINUTE - 5000 * HOUR_MS, MINUTE - 4990 * HOUR_MS)
+    assert far.sinces == [MINUTE - 5000 * HOUR_MS]
+
+
 def test_longer_timeframes_without_exchange(tmp_path: Path) -> None:
     """Stored hours come first, else sums of stored minutes."""
     managed = Managed(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from core.dates import date_to_ts
 from core.errors import OfflineDataError
 from markets.candle import Candles
 from simulation.dataset import Dataset, prepare_dataset
+from simulation.feeds import Feeds, FeedSettings
+from simulation.plan import make_plan
+from simulation.volumes import volume_ratios, window_of
 from test_dataset import CLOCK, candles, fill_cache, request, symbol
 
 
@@ -65,6 +69,23 @@ def test_volumes_are_made_comparable(two: Path) -> None:
     assert dataset.hlcvs[500, 0, 3] == 10.362297851798214
     assert dataset.hlcvs[500, 1:, 3].tolist() == [50.0, 1.0]
     assert dataset.hlcvs[500, 0, 2] == traded(1)["c"][500 + (date_to_ts("2023-11-13T22:19") - traded(1)["ts"][0]) // M]
+
+
+def test_ratios_of_the_example(two: Path) -> None:
+    """BTC 0.4, ETH 2.5, NEW 1441 by 6905, their mean, to the digit; the reference is gateio with two coins."""
+
+    async def ratios() -> tuple[float, ...]:
+        wanted = request(two, "BTC ETH NEW", exchanges=("okx", "gateio"), warmup_minutes=101)
+        plan = await make_plan(wanted, Feeds(FeedSettings(two, CLOCK), None), CLOCK)
+        window = window_of(date_to_ts("2023-11-13T22:19"), date_to_ts("2023-11-15"))
+        of_coins = {item.coin: list(reversed(item.candidates)) for item in plan.coins}
+        each = [volume_ratios(wanted, {coin: found}, window)["gateio", "okx"] for coin, found in of_coins.items()]
+        return *each, volume_ratios(wanted, of_coins, window)["gateio", "okx"]
+
+    btc, eth, new, mean = asyncio.run(ratios())
+    assert (btc, eth, new) == (0.4, 2.5, 1441 / 6905)
+    assert (round(new, 6), round(mean, 5)) == (0.208689, 1.03623)
+    assert mean * 10 == 10.362297851798214
 
 
 def test_reference_of_a_tie(tmp_path: Path) -> None:

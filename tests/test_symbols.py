@@ -11,8 +11,10 @@ from markets import symbols
 from markets.symbols import (
     CoinMaps,
     coin_maps_of,
+    coin_of_market,
     coin_to_symbol,
     guess_coin,
+    name_variants,
     normalize_exchange,
     quote_currency,
     short_exchange,
@@ -95,6 +97,15 @@ def test_coin_maps() -> None:
     assert to_coin["1INCH"] == "1INCH"
     assert to_coin["kPEPE"] == to_coin["PEPE0"] == "PEPE"
     assert not {"ETH", "XRP", "ETHUSD", "XRP/USDT"} & to_coin.keys()
+
+
+def test_names_of_one_coin() -> None:
+    """The example: a market of a thousand coins goes by its name, and by the coin's."""
+    assert name_variants("1000SHIB") == ["1000SHIB", "SHIB"]
+    assert name_variants("k1000X") == ["k1000X", "1000X", "kX", "X"]
+    assert coin_of_market(MARKETS["1000SHIB/USDT:USDT"]) == "SHIB"
+    assert coin_of_market(MARKETS["kPEPE/USDT:USDT"]) == "PEPE"
+    assert coin_of_market({}) == ""
 
 
 def test_maps_on_disk(tmp_path: Path) -> None:

@@ -72,6 +72,16 @@ def test_bounds_count_in_the_optimizer_only(bounds: dict[str, Any], minutes: int
     config = config_of(bounds=bounds)
     assert compute_backtest_warmup_minutes(config, with_bounds=True) == minutes
     assert compute_backtest_warmup_minutes(config) == 44820
+    assert compute_per_coin_warmup_minutes(config) == {"__default__": 44820}
+
+
+@pytest.mark.parametrize(("ratio", "base", "eth"), [(0.5, 101, 250), (0.1, 21, 50)])
+def test_spans_of_the_dataset_example(ratio: float, base: int, eth: int) -> None:
+    """Spans 100 and 200.5, ETH's 500: the warm-ups of `candles.md` 15.3."""
+    config = config_of(coin_overrides={"ETH": {"bot": {"long": {"ema_span_0": 500}}}}, warmup_ratio=ratio)
+    config["bot"]["long"] = {"ema_span_0": 100, "ema_span_1": 200.5}
+    assert compute_backtest_warmup_minutes(config) == eth
+    assert compute_per_coin_warmup_minutes(config) == {"__default__": base, "ETH": eth}
 
 
 def test_reference_config(shared: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SECTIONS = ("engine", "planner", "dataset", "startup", "batch")
+SECTIONS = ("engine", "planner", "dataset", "candles", "startup", "batch")
 YEAR = 525_600  # minutes
 BATCH_MINUTES = 90 * 1440
 
@@ -35,6 +35,10 @@ class Options:
     @property
     def candidates(self) -> int:
         return 4 if self.quick else 16
+
+    @property
+    def live_symbols(self) -> int:
+        return 5 if self.quick else 50
 
     @property
     def dataset_days(self) -> int:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from benchmarks import batch, engine
 from benchmarks.batch import BatchRow
+from benchmarks.candles import CandlesRow
 from benchmarks.dataset import DatasetRow
 from benchmarks.engine import EngineRow
 from benchmarks.planner import PlannerRow
@@ -77,6 +78,20 @@ def dataset_table(rows: Sequence[DatasetRow]) -> Table:
         for r in rows
     ]  # fmt: skip
     return table("Loading candles", "Medians; the system's own file cache is warm.", heads, cells)
+
+
+def candles_table(rows: Sequence[CandlesRow]) -> Table:
+    heads = ("symbols", "EMAs each", "minutes", "ms a minute", "target ms", "ms a symbol", "refresh only")
+    cells = [
+        (
+            str(r.symbols), str(r.emas), str(r.minutes), number(1000 * r.seconds, 0),
+            number(None if r.target is None else 1000 * r.target, 0), number(1000 * r.seconds / r.symbols),
+            number(1000 * r.refresh_seconds, 0),
+        )
+        for r in rows
+    ]  # fmt: skip
+    caption = "Time of the processor, all threads, medians; the exchange answers from memory."
+    return table("A minute of the live bot's candles", caption, heads, cells)
 
 
 def startup_table(rows: Sequence[StartupRow]) -> Table:

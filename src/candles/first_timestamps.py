@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from core import paths
+from core.clock import DAY_MS
 from core.errors import CandleFetchError, DataError
 from core.files import read_json, write_json
 from core.turns import taking_turns
@@ -109,3 +110,11 @@ def _lowered(known: Mapping[str, float], new: Mapping[str, int]) -> dict[str, fl
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     write_json(path, content, indent=4, sort_keys=True)
+
+
+def is_old_enough(first_ms: float, now_ms: int, minimum_age_days: float) -> bool:
+    """Whether the live bot may choose a coin by its age. An unknown first candle (0) counts as too young.
+
+    Without a minimum age every coin is old enough.
+    """
+    return minimum_age_days <= 0 or (first_ms != 0 and now_ms - first_ms > minimum_age_days * DAY_MS)

@@ -37,23 +37,22 @@ async def prepare_symbol(feed: Feed, symbol: str, *, compact: bool) -> None:
         feed.hinted = True
         log_hint(feed.store.cache_dir, feed.exchange)
     if feed.source and feed.source.version:
-        await _check_version(feed, feed.source, symbol)
+        await check_version(feed, feed.source, feed.store, symbol)
     if compact:
         await asyncio.to_thread(feed.store.compact, symbol)
 
 
-async def _check_version(feed: Feed, source: CandleSource, symbol: str) -> None:
+async def check_version(feed: Feed, source: CandleSource, store: CandleStore, symbol: str) -> None:
+    """Drop stored candles that another version of a computing source has made."""
     inception = await source.first_ts(symbol)
-    meta = feed.store.read_meta(symbol)
+    meta = store.read_meta(symbol)
     if (meta.inception_source, meta.inception_ts) == (source.version, inception):
         return
-    async with feed.lock(symbol, "prepare"):
-        if feed.store.files(symbol):
+    async with feed.lock(symbol, "prepare", store):
+        if store.files(symbol):
             logger.info("candles_dropped exchange=%s symbol=%s: made by another version", feed.exchange, symbol)
-            feed.store.clear(symbol)
-        feed.store.update_meta(
-            symbol, lambda meta: replace(meta, inception_ts=inception, inception_source=source.version)
-        )
+            store.clear(symbol)
+        store.update_meta(symbol, lambda meta: replace(meta, inception_ts=inception, inception_source=source.version))
 
 
 async def load_history(feed: Feed, symbol: str, start: int, end: int, *, tail_allowed: bool = True) -> Candles:

@@ -31,6 +31,7 @@ LOCK_NAME = ".lock"
 HEARTBEAT_S = 30.0
 STALE_S = 180.0
 SUSPECT_S = 5.0  # a holder that has just begun gets this long to write its first heartbeat
+TEXT_LENGTH = 200
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 2.0
 
 # Paths whose lock the running thread or task holds; copied into what it starts, which is part of its work.
@@ -230,9 +231,11 @@ def _write_owner(path: Path, owner: dict[str, Any]) -> None:
     """Not vital: on a full disk the lock works without its text."""
     try:
         fd = os.open(path, os.O_RDWR)  # not created: where the name is gone, nobody reads it
+        text = json.dumps(owner).ljust(TEXT_LENGTH).encode()
         try:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, json.dumps(owner).encode(), 0)
+            os.pwrite(fd, text, 0)
+            if os.fstat(fd).st_size != len(text):  # seldom: cutting a file takes as long as writing a candle file
+                os.ftruncate(fd, len(text))
             os.utime(fd, (owner["heartbeat_at"] / 1000.0,) * 2)
         finally:
             os.close(fd)

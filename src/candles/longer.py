@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from candles.feed import Feed
 from candles.fill import missing_spans
-from candles.history import MonthBuffer, Span, blocked, note_missing, read
+from candles.history import MonthBuffer, Span, blocked, check_version, note_missing, read
 from candles.resample import aggregate
 from candles.sources.protocol import CandleSource
 from candles.store import CandleStore
@@ -24,6 +24,7 @@ class LongerCandles:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._remembered: dict[str, OrderedDict[Key, tuple[int, Candles]]] = {}
+        self._prepared: set[tuple[str, str]] = set()
 
     async def load(
         self, symbol: str, timeframe: str, window: Span, max_age_ms: int | None, *, anew: bool = False
@@ -37,13 +38,21 @@ class LongerCandles:
         remembered = None if anew else self._recall(symbol, (timeframe, start, end), max_age_ms)
         if remembered is not None:
             return remembered
-        earliest = self._feed.source.earliest(period, end)
-        start = max(start, earliest or start, (store.read_meta(symbol).inception_ts or start) // period * period)
+        await self._prepare(self._feed.source, store, symbol)
+        newest = self._feed.clock.now_ms() // period * period - period
+        inception = self._feed.store.read_meta(symbol).inception_ts or 0
+        start = max(start, self._feed.source.earliest(period, newest) or 0, inception // period * period)
         candles = store.read(symbol, start, end)
         if self._missing(store, symbol, candles, (start, end)):
             candles = await self._fetch(self._feed.source, store, symbol, (start, end))
         self._remember(symbol, (timeframe, *window), candles)
         return candles
+
+    async def _prepare(self, source: CandleSource, store: CandleStore, symbol: str) -> None:
+        key = (store.timeframe, symbol)
+        if source.version and key not in self._prepared:
+            await check_version(self._feed, source, store, symbol)
+            self._prepared.add(key)
 
     async def _fetch(self, source: CandleSource, store: CandleStore, symbol: str, window: tuple[int, int]) -> Candles:
         start, end = window

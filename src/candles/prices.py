@@ -20,7 +20,7 @@ class LastPrices:
     async def current_close(self, symbol: str, max_age_ms: int | None) -> float:
         """The own memory, the last finished candle, a page of candles, the ticker, whatever is on disk; else NaN.
 
-        Raises CandleFetchError when the exchange cannot be asked and nothing is on disk.
+        Raises CandleFetchError when the exchange cannot be asked: what is on disk is no answer to that.
         """
         now = self._feed.clock.now_ms()
         at, price = self._seen.get(symbol, (0, math.nan))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from candles.store import CandleStore
 from core.clock import HOUR_MS
 from core.errors import LockTimeoutError
@@ -36,4 +38,8 @@ class Retention:
 
 
 def _file_names(store: CandleStore, symbol: str) -> frozenset[str]:
-    return frozenset(path.name for path in store.directory(symbol).glob("*.parquet"))
+    try:
+        with os.scandir(store.directory(symbol)) as entries:
+            return frozenset(entry.name for entry in entries if entry.name.endswith(".parquet"))
+    except FileNotFoundError:
+        return frozenset()

@@ -67,7 +67,8 @@ def merge(old: Candles, new: Candles) -> Candles:
     """Union by `ts`; the newer set wins, except that rows of archives replace nothing, and their fill no row at all."""
     new = _without_fill_over_rows(new)
     from_archive = (new["src"] == ARCHIVE) | (new["src"] == ARCHIVE_FILL)
-    new = new[~(from_archive & np.isin(new["ts"], old["ts"]))]
+    if from_archive.any():
+        new = new[~(from_archive & np.isin(new["ts"], old["ts"]))]
     return sort_candles(np.concatenate((old, new))) if len(new) else sort_candles(old)
 
 
@@ -103,10 +104,14 @@ class CandleStore:
         self.clock = clock
         self.cache_dir = cache_dir
         self.root = paths.ohlcv_dir(cache_dir, self.exchange) / timeframe
+        self._directories: dict[str, Path] = {}
         self._memory = FileMemory(memory_rows)
 
     def directory(self, symbol: str) -> Path:
-        return self.root / symbol_dir_name(symbol)
+        known = self._directories.get(symbol)
+        if known is None:
+            known = self._directories[symbol] = self.root / symbol_dir_name(symbol)
+        return known
 
     def lock(self, symbol: str, purpose: str, timeout_s: float = 600.0) -> AbstractContextManager[None]:
         """The symbol's exclusive lock, to be held while fetching and storing."""
@@ -382,8 +387,8 @@ def _in_threads(read: Callable[[Path], Part], files: Sequence[Path]) -> list[Par
 
 
 def _difference(old: Candles, merged: Candles) -> WriteResult:
-    """What a merge did: `merged` holds every `ts` of `old`."""
-    before = merged[np.isin(merged["ts"], old["ts"])]
+    """What a merge did: `merged` holds every `ts` of `old`, both ascend."""
+    before = merged[np.searchsorted(merged["ts"], old["ts"])]
     changed = np.zeros(len(before), bool)
     for field in VALUE_FIELDS:
         changed |= before[field] != old[field]

@@ -89,6 +89,12 @@ def _dataset(options: Options, directory: Path, say: Callable[[str], None]) -> S
     return dataset.measure(options, directory)
 
 
+def _candles(options: Options, directory: Path, say: Callable[[str], None]) -> Sequence[Any]:
+    from benchmarks import candles
+
+    return candles.measure(options, directory)
+
+
 def _startup(options: Options, directory: Path, say: Callable[[str], None]) -> Sequence[Any]:
     from benchmarks import startup
 
@@ -106,6 +112,7 @@ MEASURES: dict[str, Measure] = {
     "engine": _engine,
     "planner": _planner,
     "dataset": _dataset,
+    "candles": _candles,
     "startup": _startup,
     "batch": _batch,
 }
