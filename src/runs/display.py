@@ -9,6 +9,7 @@ from typing import Any
 from core.progress import Progress
 
 ANSWERED = ("ok", "not_found", "error")
+MOST_OF_ERROR = 80  # characters
 
 
 class FetchDisplay:
@@ -31,10 +32,16 @@ class FetchDisplay:
             self._bar(what, done, total)
 
     def on_event(self, event: Mapping[str, Any]) -> None:
-        """A request was answered, or a long download has got further."""
-        symbol, stage = str(event.get("symbol")), event["stage"]
+        """A request was answered or failed, or a long download has got further."""
+        market, stage = f"{event.get('symbol')} {event.get('exchange')}", event["stage"]
         if stage in ANSWERED and event["kind"] != "archive_prefetch":
-            self.requests[str(event.get("exchange")), symbol, str(event["kind"])] += 1
-        if stage == "progress" and self._bar is not None and event.get("total"):
+            self.requests[str(event.get("exchange")), str(event.get("symbol")), str(event["kind"])] += 1
+        if stage == "progress" and event.get("total"):
+            self._show(f"{market} {event['done']}/{event['total']} days")
+        elif stage == "error":
+            self._show(f"{market} did not answer: {str(event.get('error'))[:MOST_OF_ERROR]}")
+
+    def _show(self, what: str) -> None:
+        if self._bar is not None:
             _, done, total = self._step
-            self._bar(f"{symbol} {event.get('exchange')} {event['done']}/{event['total']} days", done, total)
+            self._bar(what, done, total)

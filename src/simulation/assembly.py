@@ -37,6 +37,8 @@ async def fetch(request: DatasetRequest, plan: Plan, progress: Progress | None) 
         return {}
     failed: dict[str, str] = {}
     done = 0
+    if progress:
+        progress("", 0, len(plan.coins))
 
     async def one(item: CoinPlan) -> None:
         nonlocal done
