@@ -5,7 +5,6 @@ What an exchange was asked for is remembered in them; a coin that nobody knew is
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from core import paths
 from core.clock import DAY_MS
 from core.errors import CandleFetchError, DataError
 from core.files import read_json, write_json
+from core.tasks import together
 from core.turns import taking_turns
 from markets.symbols import normalize_exchange, short_exchange
 
@@ -51,7 +51,7 @@ async def _ask_missing(cache_dir: Path, exchange: str, coins: Sequence[str], ask
     missing = [coin for coin in coins if coin not in known]
     for at in range(0, len(missing), BATCH):
         batch = missing[at : at + BATCH]
-        answers = await asyncio.gather(*(_asked(exchange, coin, ask) for coin in batch))
+        answers = await together(*(_asked(exchange, coin, ask) for coin in batch))
         found = {coin: ts for coin, ts in zip(batch, answers, strict=True) if ts}
         if found:
             lower_first_timestamps(cache_dir, exchange, found)

@@ -55,7 +55,7 @@ async def _fetch(client: Any, path: Path, clock: Clock) -> Markets:
     listed: Markets = await client.load_markets(True)
     markets = _with_imported(listed, _read(path) or {})
     _write(path, markets, clock)
-    logger.info("markets_loaded exchange=%s count=%d source=remote", client.id, len(listed))
+    logger.info("markets_loaded exchange=%s count=%d source=remote", short_exchange(client.id), len(listed))
     return markets
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from core.progress import Progress
 
 ANSWERED = ("ok", "not_found", "error")
+MOST_OF_ERROR = 80  # characters
 
 
 class FetchDisplay:
@@ -34,14 +35,16 @@ class FetchDisplay:
         self._show(what)
 
     def on_event(self, event: Mapping[str, Any]) -> None:
-        """A request was answered, or a long download has got further."""
-        symbol, stage = str(event.get("symbol")), event["stage"]
+        """A request was answered or failed, or a long download has got further."""
+        market, stage = f"{event.get('symbol')} {event.get('exchange')}", event["stage"]
         if stage in ANSWERED and event["kind"] != "archive_prefetch":
-            self.requests[str(event.get("exchange")), symbol, str(event["kind"])] += 1
+            self.requests[str(event.get("exchange")), str(event.get("symbol")), str(event["kind"])] += 1
             if self._count_requests:
-                self._show(f"{symbol} {event.get('exchange')}")
+                self._show(market)
         if stage == "progress" and (total := event.get("total") or event.get("days")):
-            self._show(f"{symbol} {event.get('exchange')} {event['done']}/{total} days")
+            self._show(f"{market} {event['done']}/{total} days")
+        elif stage == "error":
+            self._show(f"{market} did not answer: {str(event.get('error'))[:MOST_OF_ERROR]}")
 
     def _show(self, what: str) -> None:
         if self._bar is not None:

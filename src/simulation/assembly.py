@@ -12,6 +12,7 @@ import numpy.typing as npt
 from core.clock import DAY_MS, MINUTE_MS
 from core.dates import ts_to_date
 from core.errors import DataError, OfflineDataError
+from core.tasks import together
 from markets import sample
 from markets.market import import_hint
 from simulation.dataset_cache import Array, DatasetContent
@@ -35,6 +36,8 @@ async def fetch(request: DatasetRequest, plan: Plan, progress: Progress | None) 
         return {}
     failed: dict[str, str] = {}
     done = 0
+    if progress:
+        progress("", 0, len(plan.coins))
 
     async def one(item: CoinPlan) -> None:
         nonlocal done
@@ -46,7 +49,7 @@ async def fetch(request: DatasetRequest, plan: Plan, progress: Progress | None) 
         if progress:
             progress(f"{item.coin} on disk", done, len(plan.coins))
 
-    await asyncio.gather(*(one(item) for item in plan.coins), _fetch_btc(request, plan))
+    await together(*(one(item) for item in plan.coins), _fetch_btc(request, plan))
     return failed
 
 

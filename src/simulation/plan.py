@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from candles.history import note_inception
 from core.clock import DAY_MS, MINUTE_MS, Clock
 from core.dates import date_to_ts, ts_to_date
 from core.errors import ConfigError, DataError, OfflineDataError
+from core.tasks import together
 from markets import sample
 from markets.market import Market, import_hint, market_of
 from markets.symbols import quote_currency, short_exchange
@@ -168,7 +168,7 @@ async def _first_candles(feeds: Feeds, candidates: Mapping[str, Sequence[Candida
     for coin, found in candidates.items():
         for candidate in found:
             by_exchange.setdefault(candidate.feed.exchange, {})[coin] = candidate
-    answers = await asyncio.gather(*(_firsts_of(feeds, coins) for coins in by_exchange.values()))
+    answers = await together(*(_firsts_of(feeds, coins) for coins in by_exchange.values()))
     return {
         (exchange, coin): ts
         for exchange, firsts in zip(by_exchange, answers, strict=True)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import resource
 import sys
 import threading
 from collections.abc import Coroutine, Sequence
@@ -38,6 +39,7 @@ class VenueThread:
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self._run(self.sim.stop())
+        self._run(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -58,6 +60,14 @@ class VenueThread:
         return taken
 
 
+async def _cancel_others() -> None:
+    """Replies that a fault holds back for ever."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 def is_archive(request: RequestRecord) -> bool:
     return request.path.startswith("/archive/")
 
@@ -72,15 +82,16 @@ PROGRAMS = multiprocessing.get_context("forkserver")
 PROGRAMS.set_forkserver_preload(["ccxt.async_support", "download", "runs.download"])
 
 
-def start_download(argv: Sequence[str], log: Path) -> Any:
+def start_download(argv: Sequence[str | Path], log: Path, max_file_bytes: int = resource.RLIM_INFINITY) -> Any:
     """A process of its own that does what `tools/download.py` does with these arguments; its output goes to `log`."""
-    process = PROGRAMS.Process(target=_download, args=(list(argv), log))
+    process = PROGRAMS.Process(target=_download, args=([str(arg) for arg in argv], log, max_file_bytes))
     process.start()
     return process
 
 
-def _download(argv: list[str], log: Path) -> None:
+def _download(argv: list[str], log: Path, max_file_bytes: int) -> None:
     os.environ |= ONLINE
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, resource.RLIM_INFINITY))
     with log.open("w") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)

@@ -45,7 +45,7 @@ class Cache:
             SAMPLE, "--custom-endpoints", self.endpoints, "--cache-dir", self.directory / "cache",
             "-s", "BTC,ETH", "-e", "binance,bybit", "-sd", "2025-03-01", "-ed", "2025-03-02",
         ]  # fmt: skip
-        return start_download([str(arg) for arg in argv], self.directory / log)
+        return start_download(argv, self.directory / log)
 
     def finish(self, process: Any, log: str = "log") -> None:
         process.join(60)
