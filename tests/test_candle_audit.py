@@ -34,6 +34,8 @@ NOW = date_to_ts("2024-03-20T12:00")
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 START = date_to_ts("2024-01-30")
 
+SOURCES = Path(__file__).resolve().parents[1] / "src"
+
 
 def candles(start: int = START, count: int = 3 * 1440, src: int = REST, price: float = 100.0) -> Candles:
     out = np.empty(count, CANDLE_DTYPE)
@@ -399,7 +401,7 @@ def test_the_programs(tmp_path: Path) -> None:
 def test_help_needs_nothing_heavy(name: str, tmp_path: Path) -> None:
     """The help texts have examples, and come without numpy."""
     program = (
-        f"import sys; sys.path[:0] = {sys.path[:8]!r}; import {name}\n"
+        f"import sys; sys.path[:0] = {[str(SOURCES), str(SOURCES / 'tools')]!r}; import {name}\n"
         "assert 'examples:' in {0}.parser().format_help()\n"
         "assert 'numpy' not in sys.modules and 'pyarrow' not in sys.modules\n"
     ).replace("{0}", name)

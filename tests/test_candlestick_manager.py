@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from candles import history, present
+from candles import history
 from candles.gaps import KnownGap
+from candles.retention import Retention
 from candles.sources.sample import SampleSource
 from candles.store import CandleStore
 from candlestick_manager import CandlestickManager
@@ -636,24 +637,17 @@ class Held(FakeExchange):
         return await super().fetch_ohlcv(*args, **kwargs)
 
 
-@pytest.mark.parametrize("what", ["force", "ensure", "prune", "inception"])
+@pytest.mark.parametrize("what", ["force", "ensure"])
 def test_no_task_blocks_the_loop_that_holds_the_lock(tmp_path: Path, what: str) -> None:
-    """While one task fetches, another that wants to change gaps or files of the symbol waits, and lets it go on."""
+    """While one task fetches, another that wants to change gaps of the symbol waits, and lets it go on."""
 
     async def run() -> None:
-        exchange = Held()
-        exchange.hold(candles(MINUTE - 900 * M, 900))
-        managed = Managed(tmp_path, exchange)
-        managed.store.write(SYMBOL, candles(MINUTE - 3000 * M, 10))
-        gap = KnownGap(MINUTE - 20 * M, MINUTE - 10 * M, 3, "fetch_failed", NOW, NOW)
-        managed.store.update_meta(SYMBOL, lambda meta: meta.with_gaps([gap]))
+        exchange, managed = managed_fetch(tmp_path)
         fetching = asyncio.create_task(managed.cm.get_candles(SYMBOL, start_ts=MINUTE - 60 * M, strict=True))
         await exchange.asked.wait()
         other = {
             "force": lambda: managed.cm.get_candles(SYMBOL, force_refetch_gaps=True, strict=True),
             "ensure": lambda: managed.cm.ensure(SYMBOL, MINUTE - 60 * M, LAST, force_refetch_gaps=True),
-            "prune": lambda: present.prune(managed.cm.feed, SYMBOL, 5),
-            "inception": lambda: history.note_inception(managed.cm.feed, SYMBOL, MINUTE - 3000 * M, "rest"),
         }[what]
         changing = asyncio.create_task(other())
         for _ in range(5):
@@ -663,7 +657,35 @@ def test_no_task_blocks_the_loop_that_holds_the_lock(tmp_path: Path, what: str) 
         assert len(await fetching) == 60
         await changing
         assert managed.store.read_meta(SYMBOL).known_gaps == ()
-        assert (managed.store.count(SYMBOL) > 10) is (what != "prune")
+
+    asyncio.run(run())
+
+
+def managed_fetch(cache: Path) -> tuple[Held, Managed]:
+    """A manager whose exchange holds back its answers, and a store with rows and a gap."""
+    exchange = Held()
+    exchange.hold(candles(MINUTE - 900 * M, 900))
+    managed = Managed(cache, exchange)
+    managed.store.write(SYMBOL, candles(MINUTE - 3000 * M, 10))
+    gap = KnownGap(MINUTE - 20 * M, MINUTE - 10 * M, 3, "fetch_failed", NOW, NOW)
+    managed.store.update_meta(SYMBOL, lambda meta: meta.with_gaps([gap]))
+    return exchange, managed
+
+
+def test_what_can_be_done_later_does_not_wait(tmp_path: Path) -> None:
+    """While a symbol is being fetched, no first candle is noted and no file removed: at the next chance."""
+
+    async def run() -> None:
+        exchange, managed = managed_fetch(tmp_path)
+        fetching = asyncio.create_task(managed.cm.get_candles(SYMBOL, start_ts=MINUTE - 60 * M, strict=True))
+        await exchange.asked.wait()
+        for done in (False, True):
+            history.note_inception(managed.cm.feed, SYMBOL, MINUTE - 3000 * M, "rest")
+            Retention(5).apply(managed.store, SYMBOL)
+            assert (managed.store.read_meta(SYMBOL).inception_ts is not None) is done
+            assert (len(managed.store.read(SYMBOL)) == 0) is done
+            exchange.let_go.set()
+            await fetching
 
     asyncio.run(run())
 
