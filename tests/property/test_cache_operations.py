@@ -97,9 +97,11 @@ class CacheMachine(RuleBasedStateMachine):
         days = [path.stem for path in self.store.files(SYMBOL) if len(path.stem) == 10]
         assert not [day for day in days if self._closed(day)]
 
-    @rule(limit=st.integers(1, 6000))
-    def prune(self, limit: int) -> None:
+    @precondition(lambda self: self.model)
+    @rule(percent=st.integers(0, 110))
+    def prune(self, percent: int) -> None:
         """Whole files, the oldest first, none with imported rows."""
+        limit = max(len(self.model) * percent // 100, 1)
         by_file = self._by_file()
         left = len(self.model)
         for name in sorted(by_file):
