@@ -29,7 +29,8 @@ CLOSES_AFTER_MS = 72 * HOUR_MS
 
 # Around the ends of a day, of January and of February, or anywhere.
 minutes = st.one_of(st.integers(1400, 1480), st.integers(2840, 2920), st.integers(44600, 44680), st.integers(0, SPAN))
-lengths = st.one_of(st.integers(1, 30), st.sampled_from([1440, 3000]))
+lengths = st.one_of(st.integers(1, 30), st.sampled_from([200, 1440]))
+sources = st.sampled_from([REST, ARCHIVE, ARCHIVE_FILL, IMPORT])
 
 
 def rows_of(start: int, length: int, every: int, price: int, src: int) -> Candles:
@@ -62,14 +63,23 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule(
         start=minutes, length=lengths, every=st.sampled_from([1, 1, 1, 2, 7]), price=st.integers(10, 10**6),
-        src=st.sampled_from([REST, ARCHIVE, ARCHIVE_FILL, IMPORT]), remembering=st.booleans(),
+        src=sources, remembering=st.booleans(),
     )  # fmt: skip
     def write(self, start: int, length: int, every: int, price: int, src: int, remembering: bool) -> None:
-        rows = rows_of(start, length, every, price, src)
+        self._write(rows_of(start, length, every, price, src), remembering)
+
+    @precondition(lambda self: self.model)
+    @rule(number=st.integers(0, 10**4), price=st.integers(10, 10**6), src=sources, remembering=st.booleans())
+    def write_over(self, number: int, price: int, src: int, remembering: bool) -> None:
+        """Rows at and after one that is there."""
+        there = sorted(self.model)[number % len(self.model)]
+        self._write(rows_of((there - BASE) // M, 3, 1, price, src), remembering)
+
+    def _write(self, rows: Candles, remembering: bool) -> None:
         result = (self.remembering if remembering else self.store).write(SYMBOL, rows)
         before = len(self.model)
         for row in rows.tolist():
-            if src in (ARCHIVE, ARCHIVE_FILL):
+            if row[-1] in (ARCHIVE, ARCHIVE_FILL):
                 self.model.setdefault(row[0], row)
             else:
                 self.model[row[0]] = row
@@ -80,15 +90,18 @@ class CacheMachine(RuleBasedStateMachine):
     def time_passes(self, hours: int) -> None:
         self.clock.advance(hours * HOUR_MS)
 
-    @rule()
-    def compact(self) -> None:
+    @rule(hours=st.sampled_from([0, 3, 24 * 29]))
+    def compact(self, hours: int) -> None:
+        self.clock.advance(hours * HOUR_MS)
         self.store.compact(SYMBOL)
         days = [path.stem for path in self.store.files(SYMBOL) if len(path.stem) == 10]
         assert not [day for day in days if self._closed(day)]
 
-    @rule(limit=st.integers(1, 6000))
-    def prune(self, limit: int) -> None:
+    @precondition(lambda self: self.model)
+    @rule(percent=st.integers(0, 110))
+    def prune(self, percent: int) -> None:
         """Whole files, the oldest first, none with imported rows."""
+        limit = max(len(self.model) * percent // 100, 1)
         by_file = self._by_file()
         left = len(self.model)
         for name in sorted(by_file):
@@ -151,9 +164,10 @@ class CacheMachine(RuleBasedStateMachine):
     @invariant()
     def reads_equal_the_model(self) -> None:
         low, high = self.window
+        whole = [self.model[ts] for ts in sorted(self.model)]
+        inside = [row for row in whole if low <= row[0] <= high]
         for store in (self.store, self.remembering):
-            assert store.read(SYMBOL).tolist() == [self.model[ts] for ts in sorted(self.model)]
-            inside = [self.model[ts] for ts in sorted(self.model) if low <= ts <= high]
+            assert store.read(SYMBOL).tolist() == whole
             assert store.read(SYMBOL, low, high).tolist() == inside
         columns = self.store.read_columns(SYMBOL, ("c", "src"), low, high)
         assert list(zip(*(columns[name].tolist() for name in ("ts", "c", "src")), strict=True)) == [
