@@ -22,7 +22,7 @@ from candles.open_feed import FeedOptions, open_feed
 from candles.prices import LastPrices
 from candles.retention import Retention
 from core.clock import MINUTE_MS
-from markets.candle import CANDLE_DTYPE, Candles, timeframe_ms
+from markets.candle import CANDLE_DTYPE, Candles, timeframe_ms, timeframe_name
 
 __all__ = ["CandlestickManager"]
 
@@ -83,8 +83,8 @@ class CandlestickManager(EmaQueries):
         """
         if max_age_ms is not None and max_age_ms < 0:
             raise ValueError("max_age_ms cannot be negative")
-        frame = (timeframe or tf or "1m").strip().lower()
-        period = timeframe_ms(frame)
+        period = timeframe_ms(timeframe or tf or "1m")
+        frame = timeframe_name(period)
         start, end = self._window(start_ts, end_ts, period)
         if force_refetch_gaps:
             await history.forget_gaps(self.feed, symbol, frame, (start, end))

@@ -10,7 +10,7 @@ import pytest
 from candles.fill import missing_spans, sort_candles, standardize_gaps
 from candles.resample import aggregate
 from core.clock import MINUTE_MS as M
-from markets.candle import CANDLE_DTYPE, FILLED, Candles, timeframe_ms
+from markets.candle import CANDLE_DTYPE, FILLED, Candles, timeframe_ms, timeframe_name
 
 
 def rows(*values: tuple[float, ...]) -> Candles:
@@ -97,3 +97,12 @@ def test_aggregate() -> None:
 def test_timeframes(text: str, ms: int) -> None:
     """Seconds round down to whole minutes, anything strange means one minute."""
     assert timeframe_ms(text) == ms
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("90s", "1m"), ("120s", "2m"), ("60m", "1h"), ("4H", "4h"), ("24h", "1d"), ("36h", "36h")]
+)
+def test_names_of_timeframes(text: str, name: str) -> None:
+    """However a period is written, it has one name, which reads as itself."""
+    assert timeframe_name(timeframe_ms(text)) == name
+    assert timeframe_ms(name) == timeframe_ms(text)

@@ -502,6 +502,17 @@ def test_longer_timeframes_are_the_exchanges_own(tmp_path: Path) -> None:
     assert len(CandleStore(tmp_path / "other", "fake", other.clock, "1h").read_meta(SYMBOL).known_gaps) == 1
 
 
+def test_ways_to_write_an_hour(tmp_path: Path) -> None:
+    """They are one timeframe, for the exchange and on disk."""
+    exchange = FakeExchange()
+    exchange.hold(hours(200), "1h")
+    managed = Managed(tmp_path, exchange)
+    for text in ("60m", " 1H ", "3600s"):
+        assert len(managed.get(timeframe=text)) == 101
+    assert [call[1] for call in exchange.calls] == ["1h"]
+    assert sorted(path.name for path in (tmp_path / "ohlcv" / "fake").iterdir()) == ["1h"]
+
+
 def test_longer_ranges_age(tmp_path: Path) -> None:
     """A remembered range serves as long as the age allows; a hole is asked for three times in all."""
     exchange = FakeExchange()

@@ -69,7 +69,19 @@ def test_reuse(cache: Path, caplog: pytest.LogCaptureFixture, compress: bool) ->
     assert json.loads((first.directory / "coins.json").read_text()) == ["BTC", "ETH"]
     manifest = json.loads((first.directory / "manifest.json").read_text())
     assert manifest["arrays"]["hlcvs"] == ["float64", [1691, 2, 4]]
-    assert manifest["coins"]["ETH"] == {"exchange": "local", "real_rows": 1691, "filled_rows": 0}
+    assert manifest["coins"]["ETH"] == {"exchange": "local", "real_rows": 1691, "filled_rows": 0, "gaps": 0}
+
+
+def test_manifest_counts_gaps(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It tells where each coin's candles come from, how many are real, and how many were filled in how many gaps."""
+    history = candles("2023-11-13", "2023-11-16")
+    late = date_to_ts("2023-11-14T20:00")
+    minute = (history["ts"] - date_to_ts("2023-11-14T12:00")) // 60_000
+    holes = ((minute >= 0) & (minute < 5)) | (minute == 30) | (history["ts"] > late)
+    fill_cache(cache, {"BTC": history, "GAP": history[~holes]})
+    dataset, _ = prepare(request(cache, "BTC GAP"), caplog)
+    facts = json.loads((dataset.directory / "manifest.json").read_text())["coins"]["GAP"]
+    assert facts == {"exchange": "local", "real_rows": 1691 - 246, "filled_rows": 246, "gaps": 2}
 
 
 def new_candles(directory: Path) -> None:

@@ -28,3 +28,9 @@ def timeframe_ms(timeframe: str) -> int:
     match = re.fullmatch(r"\s*(\d+)([smhd])\s*", timeframe.lower())
     ms = int(match[1]) * _UNITS_MS[match[2]] if match else 0
     return max(ms // MINUTE_MS, 1) * MINUTE_MS
+
+
+def timeframe_name(period_ms: int) -> str:
+    """The one name of a period of whole minutes: `4h`, not `240m` or `4H`; paths and requests use it."""
+    unit = next(unit for unit in ("d", "h", "m") if period_ms % _UNITS_MS[unit] == 0)
+    return f"{period_ms // _UNITS_MS[unit]}{unit}"

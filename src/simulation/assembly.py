@@ -90,6 +90,7 @@ async def build(
             "exchange": item.candidate.feed.exchange,
             "real_rows": item.n_real,
             "filled_rows": item.n_filled,
+            "gaps": item.n_gaps,
         }
         for item in loaded
     }

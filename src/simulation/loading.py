@@ -33,6 +33,7 @@ class Loaded:
     last_real_ts: int
     n_real: int
     n_filled: int
+    n_gaps: int
 
 
 async def fetch_coin(request: DatasetRequest, item: CoinPlan, end_ts: int) -> None:
@@ -78,7 +79,8 @@ def place_coin(
     n_filled = place(columns, column, origin, plan.end_ts)
     ts = columns["ts"]
     traded = ts[columns["src"] != ARCHIVE_FILL]
-    return Loaded(item.coin, candidate, int(ts[0]), int(traded[0]), int(traded[-1]), len(ts), n_filled)
+    n_gaps = int((np.diff(ts) > MINUTE_MS).sum()) if n_filled else 0
+    return Loaded(item.coin, candidate, int(ts[0]), int(traded[0]), int(traded[-1]), len(ts), n_filled, n_gaps)
 
 
 def load_checked(request: DatasetRequest, candidate: Candidate, span: tuple[int, int]) -> Columns:
