@@ -52,7 +52,7 @@ def in_unit(factor: float) -> list[tuple[Any, ...]]:
 
 
 def trade_file(rows: list[tuple[Any, ...]], header: str = "timestamp,symbol,side,size,price") -> bytes:
-    return gzip.compress(csv(rows, header))
+    return gzip.compress(csv(rows, header), mtime=0)
 
 
 def values(candles: Candles) -> list[tuple[Any, ...]]:

@@ -79,22 +79,16 @@ async def _download(config: Config, options: Mapping[str, Any]) -> DownloadRepor
             before = {(feed.exchange, symbol): _count(feed, symbol, plan) for _, feed, symbol in _markets(plan)}
             with Progress(f"candles of {request.name}", log_interval_s(config)) as bar:
                 display.show_in(bar)
-                failed = await _fetch(request, plan, display)
+                failures = await fetch(request, plan, display.step)
             for coin, feed, symbol in _markets(plan):
                 key = (feed.exchange, symbol)
-                reports[key] = _report((coin, feed, symbol), plan, before[key], display, failed.get(coin))
+                reports[key] = _report(
+                    (coin, feed, symbol), plan, before[key], display, failures.get((coin, feed.exchange))
+                )
     if options.get("fail_on_missing_coins") and left_out:
         text = "; ".join(f"{coin}: {reason}" for coin, reason in left_out.items())
         raise DataError(f"coins without data (--fail-on-missing-coins): {text}")
     return DownloadReport(tuple(reports.values()), left_out)
-
-
-async def _fetch(request: Any, plan: Plan, display: FetchDisplay) -> dict[str, str]:
-    """What failed, by coin; the BTC prices are a coin like others here."""
-    try:
-        return await fetch(request, plan, display.step)
-    except DataError as exc:
-        return {"BTC": str(exc)}
 
 
 def _markets(plan: Plan) -> Iterator[tuple[str, Feed, str]]:

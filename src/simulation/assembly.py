@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from core.clock import DAY_MS, MINUTE_MS
 from core.dates import ts_to_date
-from core.errors import DataError, OfflineDataError
+from core.errors import CandleFetchError, DataError, OfflineDataError
 from core.tasks import together
 from markets import sample
 from markets.market import import_hint
 from simulation.dataset_cache import Array, DatasetContent
-from simulation.loading import PLACED, Loaded, fetch_coin, place_coin
-from simulation.plan import CoinPlan, Plan
+from simulation.loading import PLACED, Failures, Loaded, fetch_coin, place_coin
+from simulation.plan import BTC, CoinPlan, Plan
 from simulation.request import DatasetRequest
 from simulation.volumes import candidates_on_all, factors, volume_ratios, window_of
 
@@ -27,30 +27,33 @@ COINS_IN_MEMORY = 2
 Progress = Callable[[str, int, int], None]
 
 
-async def fetch(request: DatasetRequest, plan: Plan, progress: Progress | None) -> dict[str, str]:
-    """Bring all candles into the stores, several coins at once; why coins could not be fetched.
+async def fetch(request: DatasetRequest, plan: Plan, progress: Progress | None) -> Failures:
+    """Bring all candles into the stores, several coins at once; what could not be fetched, with the reasons.
 
-    Raises CandleFetchError if the BTC prices cannot be fetched.
+    The BTC prices are a coin like others here.
     """
     if not plan.can_fetch and not plan.btc.feed.can_fetch:
         return {}
-    failed: dict[str, str] = {}
+    failures: Failures = {}
     done = 0
     if progress:
         progress("", 0, len(plan.coins))
 
     async def one(item: CoinPlan) -> None:
         nonlocal done
-        try:
-            await fetch_coin(request, item, plan.end_ts)
-        except DataError as exc:
-            failed[item.coin] = str(exc)
+        failures.update(await fetch_coin(request, item, plan.end_ts))
         done += 1
         if progress:
             progress(f"{item.coin} on disk", done, len(plan.coins))
 
-    await together(*(one(item) for item in plan.coins), _fetch_btc(request, plan))
-    return failed
+    async def btc_prices() -> None:
+        try:
+            await _fetch_btc(request, plan)
+        except DataError as exc:
+            failures[BTC, plan.btc.feed.exchange] = str(exc)
+
+    await together(*(one(item) for item in plan.coins), btc_prices())
+    return failures
 
 
 async def _fetch_btc(request: DatasetRequest, plan: Plan) -> None:
@@ -58,6 +61,16 @@ async def _fetch_btc(request: DatasetRequest, plan: Plan) -> None:
         await plan.btc.feed.manager.ensure(
             plan.btc.symbol, plan.start_ts, plan.end_ts, force_refetch_gaps=request.force_refetch_gaps
         )
+
+
+def failed_coins(plan: Plan, failures: Failures) -> dict[str, str]:
+    """Why coins cannot take part. Raises CandleFetchError if it is the BTC prices that could not be fetched."""
+    if (BTC, plan.btc.feed.exchange) in failures:
+        raise CandleFetchError(failures[BTC, plan.btc.feed.exchange])
+    reasons: dict[str, list[str]] = {}
+    for (coin, _), reason in failures.items():
+        reasons.setdefault(coin, []).append(reason)
+    return {coin: "; ".join(texts) for coin, texts in reasons.items()}
 
 
 async def build(

@@ -22,7 +22,7 @@ from core.clock import Clock
 from core.errors import DataError, LockTimeoutError, RunError
 from markets import sample
 from simulation import dataset_cache
-from simulation.assembly import Progress, build, fetch
+from simulation.assembly import Progress, build, failed_coins, fetch
 from simulation.dataset_cache import Array, DatasetContent
 from simulation.feeds import Feeds, FeedSettings, Network
 from simulation.fingerprints import fingerprints, what_changed
@@ -139,7 +139,7 @@ async def _build_and_save(
     request: DatasetRequest, plan: Plan, feeds: Feeds, directory: Path, progress: Progress | None
 ) -> DatasetContent:
     dataset_cache.remove_leftovers(directory)
-    failed = await fetch(request, plan, progress)
+    failed = failed_coins(plan, await fetch(request, plan, progress))
     known = fingerprints(plan, failed)  # before reading: what changes meanwhile is noticed next time
     content, details = await build(request, plan, failed, progress)
     dataset_cache.save(

@@ -21,6 +21,9 @@ COLUMNS = (*PLACED, "src")
 
 Columns = dict[str, Column]
 
+Failures = dict[tuple[str, str], str]
+"""Why candles could not be fetched, by coin and exchange."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -36,16 +39,23 @@ class Loaded:
     n_gaps: int
 
 
-async def fetch_coin(request: DatasetRequest, item: CoinPlan, end_ts: int) -> None:
-    """Bring the coin's candles of all its candidates into their stores. Raises CandleFetchError."""
+async def fetch_coin(request: DatasetRequest, item: CoinPlan, end_ts: int) -> Failures:
+    """Bring the coin's candles of all its candidates into their stores; why some could not be had."""
+    failures: Failures = {}
     for candidate in item.candidates:
-        feed = candidate.feed
-        if feed.can_fetch:
-            async with feed.coin_slots:
-                await feed.manager.ensure(
-                    candidate.symbol, item.start_ts, end_ts, force_refetch_gaps=request.force_refetch_gaps
-                )
-                await _fetch_long_gaps(request, candidate, (item.start_ts, end_ts))
+        if candidate.feed.can_fetch:
+            try:
+                await _fetch_candidate(request, candidate, (item.start_ts, end_ts))
+            except DataError as exc:
+                failures[item.coin, candidate.feed.exchange] = str(exc)
+    return failures
+
+
+async def _fetch_candidate(request: DatasetRequest, candidate: Candidate, span: tuple[int, int]) -> None:
+    feed = candidate.feed
+    async with feed.coin_slots:
+        await feed.manager.ensure(candidate.symbol, *span, force_refetch_gaps=request.force_refetch_gaps)
+        await _fetch_long_gaps(request, candidate, span)
 
 
 async def _fetch_long_gaps(request: DatasetRequest, candidate: Candidate, span: tuple[int, int]) -> None:

@@ -182,6 +182,21 @@ def test_one_coin_fails(place: Place) -> None:
     assert b"ETH" in b"".join(place.fills())
 
 
+def test_one_exchange_fails(place: Place) -> None:
+    """The same coin comes from the other exchange; only what failed is called so, the BTC prices included."""
+    refusal = {"code": -1121, "msg": "Invalid symbol."}
+    place.venue.sim.faults.add("ret", **refusal, path="/fapi/v1/klines", count=0)
+    place.venue.sim.faults.add("http", status=500, path="/archive/*", count=0)
+    failed = place.download(*COINS, *DATES, "-e", "binance,bybit", expect=1)
+    assert re.findall(r"^(\w+) on (\w+) FAILED: (\w+) did", failed.stdout, re.M) == [
+        ("BTC", "binance", "binance"), ("ETH", "binance", "binance"),
+    ]  # fmt: skip
+    assert place.holds("bybit", "BTC")
+    assert place.holds("bybit", "ETH")
+    refused = place.backtest(*COINS, *DATES, "-e", "binance,bybit", expect=1).stderr.splitlines()
+    assert refused[-1].startswith("error: binance did not answer fetch_ohlcv of BTC/USDT:USDT 1m")
+
+
 def test_launches(place: Place) -> None:
     """First candles are asked for once and written down; young coins wait; nothing before the launch is asked for."""
     launch = date_to_ts("2018-01-10")

@@ -117,7 +117,7 @@ class ArchiveSource:
             finally:
                 rows = run.take()
                 store.write(symbol, rows, "archive")
-            report("archive_prefetch", "progress", month=month.month, rows=len(rows), done=run.done, days=len(wanted))
+            report("archive_prefetch", "progress", month=month.month, rows=len(rows), done=run.done, total=len(wanted))
         result = run.result(wanted)
         self._tell(symbol, result, report, self.clock.now_ms() - started)
         return result
