@@ -14,7 +14,7 @@ from core import paths
 from core.clock import DAY_MS, ManualClock
 from core.dates import date_to_ts, ts_to_date
 from markets import sample
-from simulation.assembly import build, fetch
+from simulation.assembly import build, failed_coins, fetch
 from simulation.dataset import prepare_dataset, run_to_end
 from simulation.feeds import Feeds, FeedSettings
 from simulation.plan import make_plan
@@ -71,7 +71,7 @@ class _Case:
         async def arrays() -> None:
             feeds = Feeds(FeedSettings(self._cache, self._clock), None)
             plan = await make_plan(request, feeds, self._clock)
-            failed = await fetch(request, plan, None)
+            failed = failed_coins(plan, await fetch(request, plan, None))
             await build(request, plan, failed, None)
 
         run_to_end(arrays())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 TRACE = 5
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG, TRACE)
@@ -33,9 +33,20 @@ def parse_level(token: Any) -> int | None:
         return None
 
 
+class _CurrentStderr(logging.StreamHandler[TextIO]):
+    """Writes to what is `sys.stderr` now: a progress bar puts itself there, so that lines appear above it."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def setup(debug_level: int) -> None:
     """Send the root logger to stderr at the given debug level (0..3). Calling it again changes the level."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _CurrentStderr()
     handler.setFormatter(logging.Formatter(LINE_FORMAT, DATE_FORMAT))
     logging.basicConfig(level=LEVELS[debug_level], handlers=[handler], force=True)
     quiet_below_trace = logging.WARNING if debug_level < 3 else TRACE
