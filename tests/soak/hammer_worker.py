@@ -29,6 +29,7 @@ from markets.candle import ARCHIVE_FILL, CANDLE_DTYPE, FILLED, Candles
 
 TASKS = 3  # at once in a process
 ONE_CANCELLED_IN = 12
+TURN_MS = 2 * M
 MOST_ERRORS = 5  # of a process, then it stops
 OUTCOMES = ("lock waits", "lock time-outs", "fetch errors", "cancelled", "rows read")
 
@@ -148,8 +149,15 @@ class Hammer:
         while not (self.job.folder / "stop").exists() and self.errors < MOST_ERRORS:
             name = self.random.choices(names, weights)[0]
             self._count(name)
-            await self._attempt(name, self.random.choice(self.targets))
+            await self._attempt(name, self._target())
             await asyncio.sleep(0)
+
+    def _target(self) -> Target:
+        """Any market, mostly the one that all processes turn to at the time, so that they get in each other's way."""
+        turn = self.job.clock.now_ms() // TURN_MS
+        venue, symbol = VENUES[turn % len(VENUES)], SYMBOLS[turn % len(SYMBOLS)]
+        hot = [target for target in self.targets if (target.venue, target.symbol) == (venue, symbol)]
+        return self.random.choice(hot if self.random.random() < 0.7 else self.targets)
 
     async def _attempt(self, name: str, target: Target) -> None:
         task = asyncio.ensure_future(OPERATIONS[name][1](self, target))
