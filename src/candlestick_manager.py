@@ -94,7 +94,7 @@ class CandlestickManager(EmaQueries):
             return await self._longer.load(symbol, frame, (start, end), max_age_ms, anew=force_refetch_gaps)
         await self._prepare(symbol)
         real = await self._load(symbol, (start, end), max_age_ms, edges_only=skip_historical_gap_fill)
-        self._emas.forget_outdated(symbol, self.store)
+        self._emas.forget_outdated(symbol, real)
         if strict:
             return real
         return self._filled(symbol, real, (start, end), fill_leading_gaps=fill_leading_gaps)
@@ -113,9 +113,9 @@ class CandlestickManager(EmaQueries):
     async def refresh(self, symbol: str, through_ts: float | None = None) -> None:
         """Fetch the newest candles, up to the last finished minute or through `through_ts`."""
         await self._prepare(symbol)
-        await present.refresh(self.feed, symbol, None if through_ts is None else int(through_ts))
+        asked_from = await present.refresh(self.feed, symbol, None if through_ts is None else int(through_ts))
         self._retention.apply(self.store, symbol)
-        self._emas.forget_outdated(symbol, self.store)
+        self._emas.forget_outdated(symbol, self.store.read(symbol, asked_from))
 
     async def warmup_since(self, symbols: Iterable[str], since_ts: float) -> None:
         """Bring each symbol's candles since then into the store, one symbol after the other."""

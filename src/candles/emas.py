@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from candles.fill import floor_minute
 from candles.indicators import SERIES, Floats, ema_series, latest_ema, window_length
-from candles.store import CandleStore
 from core.clock import DAY_MS, Clock
 from core.errors import DataError
 from markets.candle import FILLED, Candles, timeframe_ms
@@ -34,10 +33,6 @@ class SyntheticMinutes:
         minutes -= {ts for ts in minutes if ts < now_ms - SYNTHETIC_FOR_MS}
         recent = served["ts"][served["src"] == FILLED]
         minutes.update(recent[recent >= now_ms - SYNTHETIC_FOR_MS].tolist())
-
-    def since(self, symbol: str) -> int | None:
-        """The first minute that was served without its candle; None if there is none."""
-        return min(self._minutes.get(symbol, ()), default=None)
 
     def arrived(self, symbol: str, stored: Candles) -> bool:
         """Whether a real candle has come for a minute that had been served without one; it is taken off the list."""
@@ -65,10 +60,9 @@ class Emas:
         """Drop what was computed for a symbol."""
         self._known.pop(symbol, None)
 
-    def forget_outdated(self, symbol: str, store: CandleStore) -> None:
+    def forget_outdated(self, symbol: str, stored: Candles) -> None:
         """Drop what was computed without candles that have come by now."""
-        since = self._synthetic.since(symbol)
-        if since is not None and self._synthetic.arrived(symbol, store.read(symbol, since)):
+        if self._synthetic.arrived(symbol, stored):
             self.forget(symbol)
 
     async def latest(

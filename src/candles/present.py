@@ -17,14 +17,14 @@ MOST_HOLES = 3
 WARMUP_LEAVES_HOLES_OLDER_THAN_MS = 24 * HOUR_MS
 
 
-async def refresh(feed: Feed, symbol: str, through_ts: int | None = None) -> None:
-    """Bring the tail up to the last finished minute, or through `through_ts`.
+async def refresh(feed: Feed, symbol: str, through_ts: int | None = None) -> int:
+    """Bring the tail up to the last finished minute, or through `through_ts`; the first minute asked for.
 
     The last minutes held are asked for again, so that late corrections land. Raises CandleFetchError.
     """
     source = feed.source
     if source is None:
-        return
+        return feed.last_final() + MINUTE_MS
     end = feed.last_final() if through_ts is None else min(feed.last_final(), through_ts // MINUTE_MS * MINUTE_MS)
     async with feed.lock(symbol, "refresh"):
         began = feed.clock.now_ms()
@@ -32,6 +32,7 @@ async def refresh(feed: Feed, symbol: str, through_ts: int | None = None) -> Non
         if start > end or not await source.fetch(symbol, "1m", start, end, _keeper(feed, symbol, began)):
             feed.store.update_meta(symbol, lambda meta: meta.with_refresh(began))
         feed.refreshed_ms[symbol] = began
+    return start
 
 
 def _refresh_from(feed: Feed, symbol: str, end: int) -> int:
