@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from candles import history, present
-from candles.ema_queries import Age, EmaQueries
-from candles.emas import Emas, SyntheticMinutes
-from candles.feed import ARCHIVE_FROM_MINUTES
+from candles.disk.retention import Retention
+from candles.fetching import history, present
+from candles.fetching.feed import ARCHIVE_FROM_MINUTES
+from candles.fetching.longer import LongerCandles
+from candles.fetching.open_feed import FeedOptions, open_feed
+from candles.fetching.prices import LastPrices
 from candles.fill import standardize_gaps
 from candles.gaps import gap_summary
-from candles.longer import LongerCandles
-from candles.open_feed import FeedOptions, open_feed
-from candles.prices import LastPrices
-from candles.retention import Retention
+from candles.indicators.emas import Emas, SyntheticMinutes
+from candles.indicators.queries import Age, EmaQueries
 from core.clock import MINUTE_MS
 from markets.candle import CANDLE_DTYPE, Candles, timeframe_ms, timeframe_name
 
@@ -31,7 +31,7 @@ class CandlestickManager(EmaQueries):
     """Candles, EMAs and last prices of one exchange. Queries are coroutines; `timeframe` may be called `tf`.
 
     `exchange` is an async CCXT client, which stays its owner's to close, or a `CandleSource`, or None: only what is on
-    disk (and the market `sample`, which is computed). The options are those of `candles.open_feed.FeedOptions`.
+    disk (and the market `sample`, which is computed). Options: those of `candles.fetching.open_feed.FeedOptions`.
     Raises CandleFetchError where the exchange could not be asked: never silently nothing.
     """
 

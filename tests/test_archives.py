@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from candles.archives.download import GIVE_UP_AFTER, ArchiveSource, PrefetchResult
 from candles.archives.plan import monthly_file_due_ms
-from candles.store import CandleStore
+from candles.disk.store import CandleStore
 from core.clock import DAY_MS, HOUR_MS, ManualClock
 from core.clock import MINUTE_MS as M
 from core.dates import date_to_ts, ts_to_date

@@ -18,11 +18,11 @@ import pytest
 import verify_hlcvs_data
 from programs import run_program
 
-from candles.audit import problem_of, timeframe_of
-from candles.coverage import coverage_of, find_series
+from candles.checks.audit import problem_of, timeframe_of
+from candles.checks.coverage import coverage_of, find_series
+from candles.disk.store import CandleStore
 from candles.gaps import KnownGap
-from candles.padding import pad_file
-from candles.store import CandleStore
+from candles.older.padding import pad_file
 from core.clock import DAY_MS, HOUR_MS, ManualClock
 from core.clock import MINUTE_MS as M
 from core.dates import date_to_ts

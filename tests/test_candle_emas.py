@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from candles.emas import SyntheticMinutes
-from candles.indicators import ema_series, latest_ema
+from candles.indicators.emas import SyntheticMinutes
+from candles.indicators.series import ema_series, latest_ema
 from candlestick_manager import CandlestickManager
 from core.clock import DAY_MS, HOUR_MS, ManualClock
 from core.clock import MINUTE_MS as M

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from candles.disk.meta import SymbolMeta, read_meta, write_meta
 from candles.gaps import (
     KnownGap,
     add_gap,
@@ -18,7 +19,6 @@ from candles.gaps import (
     parse_gaps,
     without_rows,
 )
-from candles.meta import SymbolMeta, read_meta, write_meta
 from core.clock import DAY_MS
 from core.clock import MINUTE_MS as M
 from core.errors import DataError

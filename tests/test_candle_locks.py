@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from candles.locks import candle_lock, candle_lock_async
+from candles.disk.locks import candle_lock, candle_lock_async
 from core.clock import ManualClock, SystemClock
 from core.errors import LockTimeoutError
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from candles.retry_after import retry_after_s
+from candles.fetching.retry_after import retry_after_s
 from candles.rows import from_ohlcv
 from candles.sources.rest import RestSource
 from core.clock import MINUTE_MS as M

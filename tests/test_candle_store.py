@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from candles.parquet import WRITER
-from candles.store import CandleStore, WriteResult, merge, period_bounds, symbol_dir_name
+from candles.disk.parquet import WRITER
+from candles.disk.store import CandleStore, WriteResult, merge, period_bounds, symbol_dir_name
 from core.clock import DAY_MS, HOUR_MS, ManualClock, SystemClock
 from core.clock import MINUTE_MS as M
 from core.dates import date_to_ts

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from candles.memory import FileMemory
-from candles.open_feed import FeedOptions
-from candles.retention import Retention
-from candles.store import CandleStore
+from candles.disk.memory import FileMemory
+from candles.disk.retention import Retention
+from candles.disk.store import CandleStore
+from candles.fetching.open_feed import FeedOptions
 from candlestick_manager import CandlestickManager
 from core.clock import DAY_MS, HOUR_MS, ManualClock
 from core.clock import MINUTE_MS as M

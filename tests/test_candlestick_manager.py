@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from candles import history
+from candles.disk.retention import Retention
+from candles.disk.store import CandleStore
+from candles.fetching import history
 from candles.gaps import KnownGap
-from candles.retention import Retention
 from candles.sources.sample import SampleSource
-from candles.store import CandleStore
 from candlestick_manager import CandlestickManager
 from core.clock import DAY_MS, HOUR_MS, ManualClock
 from core.clock import MINUTE_MS as M

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from candles.disk.store import CandleStore
 from candles.first_timestamps import first_anywhere, lower_first_timestamps
-from candles.store import CandleStore
 from core.clock import MINUTE_MS as M
 from core.clock import ManualClock
 from core.dates import date_to_ts

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from candles.import_reader import ReadOptions, read_candles
-from candles.store import CandleStore
+from candles.disk.store import CandleStore
+from candles.importing.reader import ReadOptions, read_candles
 from core.clock import MINUTE_MS as M
 from core.clock import ManualClock, SystemClock
 from core.dates import date_to_ts, ts_to_date

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from programs import run_program
 
+from candles.disk.store import CandleStore, WriteResult
 from candles.gaps import KnownGap
-from candles.legacy import legacy_hint, read_legacy_file, shortest_decimals
-from candles.migrate import MigrationRequest, MigrationResult, choose_rows, run_migration
-from candles.store import CandleStore, WriteResult
+from candles.older.legacy import legacy_hint, read_legacy_file, shortest_decimals
+from candles.older.migrate import MigrationRequest, MigrationResult, choose_rows, run_migration
 from core.clock import DAY_MS, HOUR_MS, ManualClock
 from core.clock import MINUTE_MS as M
 from core.dates import date_to_ts

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from candles.disk.store import CandleStore
 from candles.fill import sort_candles, standardize_gaps
-from candles.import_reader import ReadOptions, is_candle_file, read_candles
-from candles.import_settings import read_settings
-from candles.store import CandleStore
+from candles.importing.reader import ReadOptions, is_candle_file, read_candles
+from candles.importing.settings import read_settings
 from core.clock import Clock
 from core.dates import ts_to_date
 from core.errors import ConfigError, DataError

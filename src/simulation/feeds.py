@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from candles.events import FetchCallback
+from candles.fetching.events import FetchCallback
 from candlestick_manager import CandlestickManager
 from core.clock import Clock
 from core.errors import DataError, OfflineDataError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from candles.parquet import Column
+from candles.disk.parquet import Column
 from core.clock import DAY_MS, MINUTE_MS
 from core.dates import ts_to_date
 from core.errors import DataError, OfflineDataError

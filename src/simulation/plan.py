@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from candles.fetching.history import note_inception
 from candles.first_timestamps import LAST_RESORT, UNIFIED_EXCHANGES, ask_missing, first_anywhere, first_on_exchange
-from candles.history import note_inception
 from core.clock import DAY_MS, MINUTE_MS, Clock
 from core.dates import date_to_ts, ts_to_date
 from core.errors import ConfigError, DataError, OfflineDataError

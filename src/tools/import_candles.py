@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from candles.import_reader import ALIASES, ReadOptions
-from candles.importer import CONFLICT_RULES, ImportRequest, ImportResult, run_import
+from candles.importing.reader import ALIASES, ReadOptions
+from candles.importing.importer import CONFLICT_RULES, ImportRequest, ImportResult, run_import
 from core import log
 from core.clock import SystemClock
 from core.dates import ts_to_date

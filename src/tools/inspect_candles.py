@@ -20,7 +20,7 @@ from core.progress import Progress
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from candles.coverage import Coverage, MonthCoverage, Series
+    from candles.checks.coverage import Coverage, MonthCoverage, Series
 
 EXAMPLES = """
 examples:
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     log.setup(args.debug_level)
     from rich.console import Console  # slow to import, as are numpy and pyarrow behind the next line
 
-    from candles.coverage import coverage_of, find_series
+    from candles.checks.coverage import coverage_of, find_series
 
     clock = SystemClock()
     coins = [coin.strip() for coin in args.coins.split(",") if coin.strip()]

@@ -18,7 +18,7 @@ from core.program import run_program
 from core.progress import Progress
 
 if TYPE_CHECKING:
-    from candles.migrate import MigrationRequest, MigrationResult
+    from candles.older.migrate import MigrationRequest, MigrationResult
 
 EXAMPLES = """
 examples:
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     log.setup(args.debug_level)
     if args.delete_legacy and not args.execute:
         raise UsageError("--delete-legacy goes with --execute only")
-    from candles.migrate import MigrationRequest, run_migration  # numpy and pyarrow, which --help does not need
+    from candles.older.migrate import MigrationRequest, run_migration  # numpy and pyarrow, which --help does not need
 
     request = MigrationRequest(
         cache_dir=args.cache_dir,

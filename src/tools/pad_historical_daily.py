@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    from candles.padding import day_files, pad_file  # numpy and pyarrow, which --help does not need
+    from candles.older.padding import day_files, pad_file  # numpy and pyarrow, which --help does not need
 
     now = SystemClock().now_ms()
     files = [path for root in args.roots for path in day_files(root)]

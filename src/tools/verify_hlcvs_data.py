@@ -117,7 +117,7 @@ def only_dataset(path: Path) -> Path:
 
 
 def summarize_historical(args: argparse.Namespace) -> int:
-    from candles import audit
+    from candles.checks import audit
 
     def of_root(root: Path, progress: audit.Progress | None) -> list[audit.FolderSummary]:
         return audit.summarize_tree(root, fast=args.fast, with_hash=args.hash, progress=progress)
@@ -129,7 +129,7 @@ def summarize_historical(args: argparse.Namespace) -> int:
 
 
 def clean_historical(args: argparse.Namespace) -> int:
-    from candles import audit
+    from candles.checks import audit
 
     bad = {path: why for found in over_roots(args, audit.bad_files) for path, why in found.items()}
     for why in bad.values():
@@ -141,7 +141,7 @@ def clean_historical(args: argparse.Namespace) -> int:
 
 
 def hash_historical(args: argparse.Namespace) -> int:
-    from candles import audit
+    from candles.checks import audit
 
     with shown_progress(args) as progress:
         manifest = audit.hash_trees(historical_roots(args), SystemClock(), progress)
@@ -151,7 +151,7 @@ def hash_historical(args: argparse.Namespace) -> int:
 
 
 def compare_historical_hashes(args: argparse.Namespace) -> int:
-    from candles import audit
+    from candles.checks import audit
 
     if args.apply and args.local_root is None:
         raise UsageError("--apply needs --local-root, the folder to delete files from")

@@ -12,8 +12,8 @@ import pytest
 from local_venue import ONLINE, VenueThread, is_archive, is_klines
 from programs import REPOSITORY, run_program
 
+from candles.disk.store import CandleStore
 from candles.rows import equal_values
-from candles.store import CandleStore
 from core.clock import DAY_MS, MINUTE_MS, SystemClock
 from core.dates import date_to_ts
 from markets import sample

@@ -11,8 +11,8 @@ import pytest
 from local_venue import VenueThread, is_archive, is_klines, start_download
 from programs import REPOSITORY
 
+from candles.disk.store import CandleStore
 from candles.rows import equal_values
-from candles.store import CandleStore
 from core.clock import DAY_MS, SystemClock
 from core.dates import date_to_ts
 from exchange_sim.interference import RequestRecord

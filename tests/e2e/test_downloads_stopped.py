@@ -13,8 +13,8 @@ import pytest
 from local_venue import VenueThread, is_klines, start_download
 from programs import REPOSITORY
 
+from candles.disk.store import CandleStore
 from candles.rows import equal_values
-from candles.store import CandleStore
 from core.clock import SystemClock
 from core.dates import date_to_ts
 from markets import sample

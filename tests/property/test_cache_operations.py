@@ -14,8 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from candles.disk.store import CandleStore, period_bounds
 from candles.gaps import add_gap
-from candles.store import CandleStore, period_bounds
 from core.clock import DAY_MS, HOUR_MS, ManualClock
 from core.clock import MINUTE_MS as M
 from core.dates import date_to_ts

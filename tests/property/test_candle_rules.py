@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from candles.disk.meta import SymbolMeta
 from candles.gaps import KnownGap, add_gap, clear_gaps, dump_gaps, parse_gaps
-from candles.meta import SymbolMeta
 from candles.resample import aggregate
 from core.clock import MINUTE_MS as M
 from markets.candle import CANDLE_DTYPE, REST, Candles

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from candles import importer
-from candles.importer import ImportRequest, run_import
-from candles.store import CandleStore
+from candles.disk.store import CandleStore
+from candles.importing import importer
+from candles.importing.importer import ImportRequest, run_import
 from core.clock import MINUTE_MS as M
 from core.clock import SystemClock
 from core.dates import date_to_ts
@@ -80,7 +80,7 @@ def _import_onto_small_disk(folder: Path, size: int) -> None:
 def _died(import_and_die: Callable[[Path, int], None], folder: Path, at: int) -> bool:
     """Whether the import was killed; False when it finished before."""
     context = multiprocessing.get_context("forkserver")  # forks of a process without threads, imports done once
-    context.set_forkserver_preload(["candles.importer"])
+    context.set_forkserver_preload(["candles.importing.importer"])
     process = context.Process(target=import_and_die, args=(folder, at))
     process.start()
     process.join()

@@ -10,10 +10,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from candles.disk.store import CandleStore
 from candles.fill import missing_spans, standardize_gaps
 from candles.gaps import KnownGap, without_rows
 from candles.resample import aggregate
-from candles.store import CandleStore
 from core.clock import DAY_MS, ManualClock
 from core.clock import MINUTE_MS as M
 from core.dates import date_to_ts

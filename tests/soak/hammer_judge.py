@@ -11,9 +11,9 @@ import numpy as np
 from hammer_venue import SYMBOLS, VENUES, Holes, Truth
 from hammer_worker import cache_of, open_seen
 
-from candles.parquet import read_file
+from candles.disk.parquet import read_file
+from candles.disk.store import CandleStore
 from candles.rows import equal_values
-from candles.store import CandleStore
 from candlestick_manager import CandlestickManager
 from core.clock import HOUR_MS, ManualClock
 from core.clock import MINUTE_MS as M

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from hammer_venue import SYMBOLS, VENUES, Holes, SharedClock, Truth
 
-from candles import locks
-from candles.store import symbol_dir_name
+from candles.disk import locks
+from candles.disk.store import symbol_dir_name
 from candlestick_manager import CandlestickManager
 from core.clock import DAY_MS, HOUR_MS
 from core.clock import MINUTE_MS as M

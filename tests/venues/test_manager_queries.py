@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from venue_cases import KLINES, NOW, PROTOCOLS, SYMBOL, floor, in_venue, minutes
 
-from candles.history import note_inception
+from candles.fetching.history import note_inception
 from candles.resample import aggregate
 from candles.rows import equal_values
 from candlestick_manager import CandlestickManager

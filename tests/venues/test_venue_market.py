@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from venue_cases import NOW, SYMBOL, floor, minutes
 
-from candles.store import CandleStore
+from candles.disk.store import CandleStore
 from core.clock import DAY_MS, MINUTE_MS, ManualClock
 from core.dates import date_to_ts
 from core.errors import ConfigError, DataError

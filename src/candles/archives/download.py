@@ -17,7 +17,7 @@ from candles.archives.formats import complete_day
 from candles.archives.http import TIMEOUTS, ArchiveError, Callback, Downloads, Reporter
 from candles.archives.plan import MonthPlan, plan_range
 from candles.archives.venues import ARCHIVES, Archive
-from candles.store import CandleStore
+from candles.disk.store import CandleStore
 from core.clock import Clock
 from core.dates import ts_to_date
 from core.errors import DataError

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from candles.retry_after import retry_after_s
+from candles.fetching.retry_after import retry_after_s
 from core.clock import HOUR_MS, Clock
 from core.errors import DataError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from candles.archives.formats import DAY_ROWS
-from candles.store import CandleStore
+from candles.disk.store import CandleStore
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 
 DELAY_MS = 72 * HOUR_MS

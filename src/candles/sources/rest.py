@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
-from candles.events import FetchCallback, tell
-from candles.retry_after import retry_after_s
+from candles.fetching.events import FetchCallback, tell
+from candles.fetching.retry_after import retry_after_s
 from candles.rows import from_ohlcv
 from candles.sources.first_candle import first_candle_ts
 from candles.sources.protocol import Keep

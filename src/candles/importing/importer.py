@@ -17,13 +17,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from candles.disk.meta import SymbolMeta
+from candles.disk.store import CandleStore, WriteResult, symbol_dir_name
 from candles.fill import missing_spans, sort_candles
 from candles.first_timestamps import lower_first_timestamps
 from candles.gaps import PERSISTENT_AFTER, add_gap
-from candles.import_reader import FileReport, ReadOptions, is_candle_file, read_candles
-from candles.import_settings import ImportedCoin, read_settings
-from candles.meta import SymbolMeta
-from candles.store import CandleStore, WriteResult, symbol_dir_name
+from candles.importing.reader import FileReport, ReadOptions, is_candle_file, read_candles
+from candles.importing.settings import ImportedCoin, read_settings
 from core import paths
 from core.clock import MINUTE_MS, Clock
 from core.errors import DataError, UsageError

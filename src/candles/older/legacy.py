@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from candles.columns import Floats
+from candles.disk.store import period_bounds
 from candles.fill import sort_candles
 from candles.gaps import KnownGap, parse_gaps
-from candles.store import period_bounds
 from core import paths
 from core.errors import DataError, StoreError
 from core.files import read_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from candles.store import CandleStore
+from candles.disk.store import CandleStore
 from core.clock import HOUR_MS
 from core.errors import LockTimeoutError
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from candles.events import FetchCallback, tell
-from candles.feed import Archive, Contract, Feed, contract_of
+from candles.disk.store import CandleStore
+from candles.fetching.events import FetchCallback, tell
+from candles.fetching.feed import Archive, Contract, Feed, contract_of
 from candles.sources.protocol import CandleSource
 from candles.sources.rest import RestSource
 from candles.sources.sample import SampleSource
-from candles.store import CandleStore
 from core.clock import Clock, SystemClock
 from core.errors import OfflineDataError
 from markets import sample
@@ -32,7 +32,7 @@ class FeedOptions:
     max_memory_candles_per_symbol           rows kept in memory; 0: none, for programs that read everything once
     max_disk_candles_per_symbol_per_tf      beyond it the oldest files are removed by `prune`; 0: never
     debug                                   from 1 on every request is logged at info; brought into 0..3
-    remote_fetch_callback                   hears of every request: see `candles.events`
+    remote_fetch_callback                   hears of every request: see `candles.fetching.events`
     max_concurrent_requests                 REST calls in flight; None: no limit
     lock_timeout_seconds                    wait for another program that fetches the same symbol; None: 10
     archive_enabled, archive_exchanges      whether and whose public archives are used for history

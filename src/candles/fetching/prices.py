@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from candles.feed import Feed
+from candles.fetching.feed import Feed
 from candles.rows import newest
 
 

@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from candles.events import FetchCallback
+from candles.disk.store import CandleStore
+from candles.fetching.events import FetchCallback
 from candles.fill import floor_minute
 from candles.sources.protocol import CandleSource
-from candles.store import CandleStore
 from core.clock import MINUTE_MS, Clock
 
 ARCHIVE_FROM_MINUTES = 2880  # shorter requests are left to REST

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from candles.feed import Feed
+from candles.disk.store import CandleStore
+from candles.fetching.feed import Feed
+from candles.fetching.history import MonthBuffer, Span, blocked, check_version, note_missing, read
 from candles.fill import missing_spans
-from candles.history import MonthBuffer, Span, blocked, check_version, note_missing, read
 from candles.resample import aggregate
 from candles.sources.protocol import CandleSource
-from candles.store import CandleStore
 from core.clock import MINUTE_MS
 from markets.candle import Candles
 

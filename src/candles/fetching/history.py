@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from candles.events import tell
-from candles.feed import Feed
+from candles.disk.meta import SymbolMeta
+from candles.disk.store import CandleStore
+from candles.fetching.events import tell
+from candles.fetching.feed import Feed
 from candles.fill import missing_spans
 from candles.gaps import PERSISTENT_AFTER, Gaps, Reason, add_gap
-from candles.legacy import log_hint
-from candles.meta import SymbolMeta
+from candles.older.legacy import log_hint
 from candles.sources.protocol import CandleSource
-from candles.store import CandleStore
 from core.clock import DAY_MS, MINUTE_MS
 from core.dates import ts_to_date
 from core.errors import LockTimeoutError

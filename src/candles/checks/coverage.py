@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from candles.audit import candle_files, read_candle_file, read_footer
+from candles.checks.audit import candle_files, read_candle_file, read_footer
+from candles.disk.locks import LOCK_NAME
+from candles.disk.meta import META_NAME, SymbolMeta, read_meta
+from candles.disk.store import CandleStore, symbol_dir_name
 from candles.fill import sort_candles
 from candles.gaps import KnownGap
-from candles.locks import LOCK_NAME
-from candles.meta import META_NAME, SymbolMeta, read_meta
-from candles.store import CandleStore, symbol_dir_name
 from core import paths
 from core.clock import Clock
 from core.dates import ts_to_date

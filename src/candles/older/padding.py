@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from candles.audit import candle_files
+from candles.checks.audit import candle_files
 from candles.fill import sort_candles, standardize_gaps
-from candles.legacy import file_period, load_array, rows_of
+from candles.older.legacy import file_period, load_array, rows_of
 from core.clock import DAY_MS, MINUTE_MS
 from core.errors import DataError
 from core.files import replacing

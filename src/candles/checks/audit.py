@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from candles.disk.parquet import DamagedFileError, FileIdentity, read_file
+from candles.disk.store import CandleStore, period_bounds, symbol_dir_name
 from candles.fill import missing_spans, sort_candles
-from candles.legacy import file_period, load_array, rows_of
-from candles.parquet import DamagedFileError, FileIdentity, read_file
-from candles.store import CandleStore, period_bounds, symbol_dir_name
+from candles.older.legacy import file_period, load_array, rows_of
 from core.clock import DAY_MS, MINUTE_MS, Clock
 from core.dates import ts_to_date
 from core.errors import DataError, StoreError, UsageError

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from candles.disk.store import CandleStore
 from candles.fill import missing_spans, sort_candles
 from candles.gaps import KnownGap
-from candles.legacy import HISTORY, INDEX_NAME, SHARDS, LegacyFolder, find_folders, read_index, read_legacy_file
-from candles.store import CandleStore
+from candles.older.legacy import HISTORY, INDEX_NAME, SHARDS, LegacyFolder, find_folders, read_index, read_legacy_file
 from core.clock import DAY_MS, Clock
 from core.errors import DataError, OfflineDataError, UsageError
 from markets.candle import CANDLE_DTYPE, Candles, timeframe_ms

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from candles.feed import Feed
+from candles.fetching.feed import Feed
+from candles.fetching.history import Span, blocked, is_covered, note_gaps
 from candles.fill import missing_spans
-from candles.history import Span, blocked, is_covered, note_gaps
 from candles.sources.protocol import CandleSource
 from core.clock import HOUR_MS, MINUTE_MS
 from markets.candle import Candles

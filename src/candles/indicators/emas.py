@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from candles.fill import floor_minute
-from candles.indicators import SERIES, Floats, ema_series, latest_ema, window_length
+from candles.indicators.series import SERIES, Floats, ema_series, latest_ema, window_length
 from core.clock import DAY_MS, Clock
 from core.errors import DataError
 from markets.candle import FILLED, Candles, timeframe_ms

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from candles.emas import Emas, SyntheticMinutes, zero_for_failures
-from candles.indicators import Floats
+from candles.indicators.emas import Emas, SyntheticMinutes, zero_for_failures
+from candles.indicators.series import Floats
 
 Age = int | None  # how old an answer may be in ms; 0: ask anew; None: what is held will do
 Series = tuple[npt.NDArray[np.int64], Floats]

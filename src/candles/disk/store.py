@@ -21,12 +21,20 @@ from typing import TypeVar
 
 import numpy as np
 
+from candles.disk.locks import candle_lock, candle_lock_async
+from candles.disk.memory import FileMemory, stamp_of
+from candles.disk.meta import META_NAME, SymbolMeta, read_meta, write_meta
+from candles.disk.parquet import (
+    Column,
+    DamagedFileError,
+    FileIdentity,
+    read_columns,
+    read_file,
+    read_summary,
+    write_file,
+)
 from candles.fill import sort_candles
 from candles.gaps import clear_gaps
-from candles.locks import candle_lock, candle_lock_async
-from candles.memory import FileMemory, stamp_of
-from candles.meta import META_NAME, SymbolMeta, read_meta, write_meta
-from candles.parquet import Column, DamagedFileError, FileIdentity, read_columns, read_file, read_summary, write_file
 from core import paths
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock, SystemClock
 from core.dates import ts_to_date
