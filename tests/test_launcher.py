@@ -7,7 +7,6 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -217,7 +216,7 @@ def test_another_process_installs(project: FakeProject) -> None:
 
 
 def test_real_process(tmp_path: Path) -> None:
-    """With nothing to do: the program gets arguments and working directory, and starts quickly."""
+    """With nothing to do: the program gets arguments and working directory (how fast: `make bench`)."""
     project = FakeProject(tmp_path / "project")
     project.start("setup")
     shutil.copy(ROOT / "passivbot", project.root / "passivbot")
@@ -225,12 +224,5 @@ def test_real_process(tmp_path: Path) -> None:
     (project.root / "venv" / "bin" / "python").write_text('#!/bin/sh\necho "$(pwd) $VIRTUAL_ENV $@"\n')
     (project.root / "venv" / "bin" / "python").chmod(0o755)
     command = [sys.executable, str(project.root / "passivbot"), "backtest", "a b.json"]
-    results = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-        results.append(time.perf_counter() - begin)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout == f"{tmp_path} {project.root}/venv {project.root}/src/backtest.py a b.json\n"
-    begin = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "pass"], check=True)
-    assert min(results) - (time.perf_counter() - begin) < 0.05
