@@ -198,8 +198,12 @@ def _btc_usd(plan: Plan, span: tuple[int, int]) -> tuple[Array, list[str]]:
     if ts[0] > start or ts[-1] < until:
         first, last = (ts_to_date(ts[i]) for i in (0, -1))
         notes.append(f"the BTC/USD prices cover only {first} to {last} of the range; they are flat outside")
-    minutes = np.arange(start, end + MINUTE_MS, MINUTE_MS)
-    return columns["c"][np.maximum(np.searchsorted(ts, minutes, side="right") - 1, 0)], notes
+    n_minutes = (end - start) // MINUTE_MS + 1
+    if len(ts) == n_minutes:
+        return columns["c"], notes
+    rows = np.zeros(n_minutes, dtype=np.int64)
+    rows[(ts[1:] - start) // MINUTE_MS] = 1
+    return columns["c"][np.cumsum(rows)], notes
 
 
 def _settings(item: Loaded, start: int, end: int) -> dict[str, Any]:
