@@ -116,8 +116,8 @@ def client_of(name: str, asked: list[Params]) -> Any:
     client, quote = public_client(name), quote_currency(name)
     market = {
         "id": IDS.get(name, "BTCUSDT"), "symbol": f"BTC/{quote}:{quote}", "base": "BTC", "quote": quote,
-        "settle": quote, "baseId": "BTC", "quoteId": quote, "settleId": quote, "baseName": "BTC", "type": "swap", "swap": True,
-        "spot": False, "linear": True, "inverse": False, "contract": True, "active": True, "info": {},
+        "settle": quote, "baseId": "BTC", "quoteId": quote, "settleId": quote, "baseName": "BTC", "type": "swap",
+        "swap": True, "spot": False, "linear": True, "inverse": False, "contract": True, "active": True, "info": {},
         "contractSize": CONTRACT, "precision": {"price": 0.1, "amount": 0.001},
     }  # fmt: skip
     client.set_markets([client.safe_market_structure(market)])
@@ -181,3 +181,14 @@ def test_newest_candles(name: str) -> None:
 
     page = asyncio.run(run())
     assert np.array_equal(page["ts"], TRUTH["ts"][-30:])
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_timeframes_of_the_question_for_the_first_candle(name: str) -> None:
+    """Each exchange's class knows the timeframes that it is asked with."""
+    from candles.sources import first_candle
+
+    timeframes = {"1M", "1d"} if name == "bitget" else {first_candle._QUERIES.get(name, first_candle._OTHERS)[0]}
+    client = public_client(name)
+    assert timeframes | {"1m", "1h"} <= set(client.timeframes)
+    asyncio.run(client.close())

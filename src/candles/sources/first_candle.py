@@ -22,6 +22,7 @@ _QUERIES: dict[str, tuple[str, tuple[int, ...]]] = {
     "gateio": ("1d", (date_to_ts("2018"),)),
     "okx": ("1M", (date_to_ts("2018"),)),
     "hyperliquid": ("1w", (date_to_ts("2021"),)),
+    "paradex": ("1h", ()),  # has no longer ones: since when a coin is there stays unknown
     "kucoin": ("1w", (date_to_ts("2018"), date_to_ts("2021-09"), date_to_ts("2025-05"))),
 }
 _OTHERS = ("1d", (date_to_ts("2018"), date_to_ts("2020")))
