@@ -116,6 +116,16 @@ def test_forced_exchange(two: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "NEW: bybit has no market of it" in caplog.text
 
 
+def test_volumes_of_an_exchange_of_forced_coins(two: Path) -> None:
+    """Coins count for the ratio on every exchange of the dataset, also where they may not be served from."""
+    fill_cache(two, {"HYP": traded(3), "BTC": traded(8)}, "bybit")
+    dataset = prepared(two, "BTC HYP", exchanges=("okx",), coin_sources={"HYP": "bybit"})
+    assert exchanges(dataset) == ["okx", "bybit"]
+    assert dataset.hlcvs[500, :, 3].tolist() == [10 * 0.8, 3.0]
+    forced = prepared(two, "BTC ETH", coin_sources={"BTC": "okx", "ETH": "gateio"})
+    assert forced.hlcvs[500, :, 3].tolist() == [10 * (0.4 + 2.5) / 2, 50.0]
+
+
 def test_minimum_age(two: Path) -> None:
     """A coin counts from the age it reaches after its first candle on any exchange."""
     dataset = prepared(two, minimum_coin_age_days=0.75)

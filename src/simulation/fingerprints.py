@@ -72,7 +72,7 @@ def _files(plan: Plan) -> dict[str, list[Path]]:
     files = {
         f"{item.coin} on {c.feed.exchange}": [] if _computed(c) else c.feed.manager.store.files(c.symbol, *span)
         for item in plan.coins
-        for c in item.candidates
+        for c in (*item.candidates, *item.compared)
     }
     btc = plan.btc
     source = btc.feed.manager.feed.source

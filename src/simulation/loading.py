@@ -19,6 +19,8 @@ from simulation.request import DatasetRequest
 PLACED = ("h", "l", "c", "bv")  # the last axis of the cube
 COLUMNS = (*PLACED, "src")
 
+COMPARED_MS = 60 * DAY_MS  # volumes of several exchanges are compared over the last so many days (15.5)
+
 Columns = dict[str, Column]
 
 Failures = dict[tuple[str, str], str]
@@ -40,12 +42,17 @@ class Loaded:
 
 
 async def fetch_coin(request: DatasetRequest, item: CoinPlan, end_ts: int) -> Failures:
-    """Bring the coin's candles of all its candidates into their stores; why some could not be had."""
+    """Bring the coin's candles of all its candidates into their stores; why some could not be had.
+
+    Of markets whose volumes are only compared with, the last days are enough.
+    """
     failures: Failures = {}
-    for candidate in item.candidates:
+    last_days = (max(item.start_ts, end_ts - COMPARED_MS), end_ts)
+    wanted = [(candidate, (item.start_ts, end_ts)) for candidate in item.candidates]
+    for candidate, span in [*wanted, *((other, last_days) for other in item.compared)]:
         if candidate.feed.can_fetch:
             try:
-                await _fetch_candidate(request, candidate, (item.start_ts, end_ts))
+                await _fetch_candidate(request, candidate, span)
             except DataError as exc:
                 failures[item.coin, candidate.feed.exchange] = str(exc)
     return failures

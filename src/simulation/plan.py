@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,11 +41,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class CoinPlan:
-    """A coin that takes part: since when its candles count, and who may have them, by CCXT id."""
+    """A coin that takes part: since when its candles count, and who may have them, by CCXT id.
+
+    `compared` are its markets on exchanges that may not serve it (`coin_sources`), where volumes are compared with.
+    """
 
     coin: str
     start_ts: int
     candidates: tuple[Candidate, ...]
+    compared: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +86,13 @@ async def make_plan(request: DatasetRequest, feeds: Feeds, clock: Clock) -> Plan
             candidates[coin] = _candidates(request, coin, opened, failed)
         except DataError as exc:
             left_out[coin] = str(exc)
-    firsts = await _first_candles(feeds, candidates, clock)
+    firsts = await _first_candles(feeds, candidates)
     await _ask_others(request, feeds, candidates, firsts, start)
     planned = []
     for coin, found in candidates.items():
         try:
-            planned.append(CoinPlan(coin, _coin_start(request, coin, found, firsts, (start, end), clock), found))
+            begins = _coin_start(request, coin, found, firsts, (start, end), clock)
+            planned.append(CoinPlan(coin, begins, found, _compared(coin, found, opened)))
         except DataError as exc:
             left_out[coin] = str(exc)
     return Plan(
@@ -142,27 +148,39 @@ def _candidates(
         raise DataError(f"coin_sources sends it to {forced}: {failed[forced]}")
     found, reasons = [], []
     for feed in opened:
-        symbol = feed.symbol(coin)
-        if feed.exchange not in names:
-            continue
-        if symbol is None:
-            reasons.append(f"{feed.exchange} has no market of it")
-            continue
-        try:
-            entry = feed.markets[symbol]
-            found.append(Candidate(feed, market_of(entry, feed.exchange, coin), entry))
-        except DataError as exc:
-            reasons.append(str(exc))
+        if feed.exchange in names:
+            try:
+                found.append(_candidate(coin, feed))
+            except DataError as exc:
+                reasons.append(str(exc))
     if not found:
         raise DataError("; ".join(reasons))
     return tuple(found)
+
+
+def _candidate(coin: str, feed: Feed) -> Candidate:
+    symbol = feed.symbol(coin)
+    if symbol is None:
+        raise DataError(f"{feed.exchange} has no market of it")
+    entry = feed.markets[symbol]
+    return Candidate(feed, market_of(entry, feed.exchange, coin), entry)
+
+
+def _compared(coin: str, found: Sequence[Candidate], opened: Sequence[Feed]) -> tuple[Candidate, ...]:
+    """The coin's usable markets on the other exchanges of the dataset."""
+    others = []
+    for feed in opened:
+        if all(candidate.feed is not feed for candidate in found):
+            with suppress(DataError):
+                others.append(_candidate(coin, feed))
+    return tuple(others)
 
 
 Firsts = dict[tuple[str, str], int]
 """First candles by (exchange, coin); 0 where nobody knows."""
 
 
-async def _first_candles(feeds: Feeds, candidates: Mapping[str, Sequence[Candidate]], clock: Clock) -> Firsts:
+async def _first_candles(feeds: Feeds, candidates: Mapping[str, Sequence[Candidate]]) -> Firsts:
     """Since when each candidate has candles; noted in the store, so that nothing is asked for before that."""
     by_exchange: dict[str, dict[str, Candidate]] = {}
     for coin, found in candidates.items():

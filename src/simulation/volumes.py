@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
@@ -11,13 +10,9 @@ import numpy as np
 from core.clock import DAY_MS
 from core.errors import DataError
 from markets.symbols import normalize_exchange
-from simulation.loading import Loaded, daily_volumes, load_checked
+from simulation.loading import COMPARED_MS, Loaded, daily_volumes, load_checked
 from simulation.plan import Candidate, CoinPlan
 from simulation.request import DatasetRequest
-
-logger = logging.getLogger(__name__)
-
-WINDOW_MS = 60 * DAY_MS
 
 Ratios = Mapping[tuple[str, str], float]
 """Mean over coins of volume on the first exchange by volume on the second, the first alphabetically before it."""
@@ -25,7 +20,7 @@ Ratios = Mapping[tuple[str, str], float]
 
 def window_of(start_ts: int, end_ts: int) -> tuple[int, int]:
     """The last sixty days of the data, up to the last midnight."""
-    return max(start_ts, end_ts - WINDOW_MS), end_ts // DAY_MS * DAY_MS
+    return max(start_ts, end_ts - COMPARED_MS), end_ts // DAY_MS * DAY_MS
 
 
 def candidates_on_all(plans: Iterable[CoinPlan], loaded: Sequence[Loaded]) -> dict[str, list[Candidate]]:
@@ -34,7 +29,7 @@ def candidates_on_all(plans: Iterable[CoinPlan], loaded: Sequence[Loaded]) -> di
     in_dataset = {item.coin for item in loaded}
     found = {}
     for plan in plans:
-        by_exchange = {c.feed.exchange: c for c in plan.candidates}
+        by_exchange = {c.feed.exchange: c for c in (*plan.candidates, *plan.compared)}
         if plan.coin in in_dataset and len(exchanges) > 1 and set(exchanges) <= set(by_exchange):
             found[plan.coin] = [by_exchange[name] for name in exchanges]
     return found
