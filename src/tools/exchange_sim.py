@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core import log
+from core.arguments import add_log_level, tool_parser
 from core.errors import UsageError
 from core.program import run_program
 
@@ -29,16 +30,14 @@ is removed then. No orders are simulated yet.
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    p = tool_parser(__doc__, EXAMPLES)
     p.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default 0: any free one)")
     p.add_argument("--protocol", metavar="binance,bybit", help="protocols to speak (default both)")
     p.add_argument(
         "--config", type=Path, metavar="FILE", help="market, clock and faults (default: sample, time of day)"
     )
     p.add_argument("--write-endpoints", type=Path, metavar="PATH", help="write a custom endpoints file for this venue")
-    p.add_argument("--debug-level", "--log-level", type=int, choices=range(4), default=0, help="0 warnings .. 3 trace")
+    add_log_level(p)
     return p
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import log
+from core.arguments import add_cache_dir, add_log_level, tool_parser
 from core.clock import SystemClock
 from core.errors import UsageError
 from core.program import run_program
@@ -35,9 +36,7 @@ Exit status: 0 written, 1 nothing could be fetched, or an error has ended the li
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    p = tool_parser(__doc__, EXAMPLES)
     p.add_argument("-n", "--n_coins", type=int, default=100, metavar="N", help="the most coins (default 100)")
     p.add_argument(
         "-m", "--minimum_market_cap_dollars", type=float, default=300.0, metavar="M", help="in millions (default 300)"
@@ -45,8 +44,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-e", "--exchange", default="", metavar="A,B", help="only coins that one of these trades as a swap")
     p.add_argument("-o", "--output", type=Path, metavar="FILE", help="default configs/approved_coins_{date}_....json")
     p.add_argument("--custom-endpoints", metavar="FILE", help="endpoints file, or none, off, disable")
-    p.add_argument("--cache-dir", type=Path, default=Path("caches"), metavar="DIR", help="default caches")
-    p.add_argument("--debug-level", "--log-level", type=int, choices=range(4), default=0, help="0 warnings .. 3 trace")
+    add_cache_dir(p)
+    add_log_level(p)
     return p
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from candles.importing.reader import ALIASES, ReadOptions
 from candles.importing.importer import CONFLICT_RULES, ImportRequest, ImportResult, run_import
 from core import log
+from core.arguments import add_cache_dir, add_log_level, tool_parser
 from core.clock import SystemClock
 from core.dates import ts_to_date
 from core.errors import PassivbotError, UsageError
@@ -35,9 +36,7 @@ Formats and rules: docs/importing_candles.md
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    p = tool_parser(__doc__, EXAMPLES)
     p.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="file, or directory to search for files")
     p.add_argument(
         "--exchange", required=True, metavar="NAME", help="exchange to file them under; any name, e.g. local"
@@ -56,8 +55,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--on-conflict", choices=CONFLICT_RULES, default="replace", help="for minutes stored already")
     p.add_argument("--btc-flat", type=float, metavar="PRICE", help="also store BTC at one price, if you have no BTC")
     p.add_argument("--dry-run", action="store_true", help="read and check everything, write nothing")
-    p.add_argument("--cache-dir", type=Path, default=Path("caches"), metavar="DIR", help="default caches")
-    p.add_argument("--debug-level", "--log-level", type=int, choices=range(4), default=0, help="0 warnings .. 3 trace")
+    add_cache_dir(p)
+    add_log_level(p)
     return p
 
 

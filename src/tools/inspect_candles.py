@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import log
+from core.arguments import add_cache_dir, add_log_level, tool_parser
 from core.clock import SystemClock
 from core.dates import ts_to_date
 from core.errors import DataError
@@ -36,16 +37,14 @@ Exit status: 0 all is well, 1 nothing found or something wrong, 2 wrong usage.
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    p = tool_parser(__doc__, EXAMPLES)
     p.add_argument("--exchange", metavar="NAME", help="only this exchange")
     p.add_argument("--coins", default="", metavar="A,B", help="only these coins, in detail")
     p.add_argument("--timeframe", metavar="1m", help="only this timeframe")
     p.add_argument("--verify", action="store_true", help="also compare candles and meta data")
     p.add_argument("--clear-gaps", action="store_true", help="forget the known gaps of what is shown")
-    p.add_argument("--cache-dir", type=Path, default=Path("caches"), metavar="DIR", help="default caches")
-    p.add_argument("--debug-level", "--log-level", type=int, choices=range(4), default=0, help="0 warnings .. 3 trace")
+    add_cache_dir(p)
+    add_log_level(p)
     return p
 
 

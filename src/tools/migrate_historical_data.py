@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import log
+from core.arguments import add_cache_dir, add_log_level, tool_parser
 from core.clock import SystemClock
 from core.dates import ts_to_date
 from core.errors import UsageError
@@ -38,9 +39,7 @@ Exit status: 0 all done, 1 something could not be migrated (the rest is), 2 wron
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    p = tool_parser(__doc__, EXAMPLES)
     mode = p.add_mutually_exclusive_group(required=True)
     mode.add_argument("--dry-run", action="store_true", help="read and count everything, write nothing")
     mode.add_argument("--execute", action="store_true", help="migrate")
@@ -48,8 +47,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--source", type=Path, metavar="DIR", help="where to look (default: the working directory)")
     p.add_argument("--exchange", metavar="NAME", help="only this exchange")
     p.add_argument("--coins", default="", metavar="A,B", help="only these coins")
-    p.add_argument("--cache-dir", type=Path, default=Path("caches"), metavar="DIR", help="where to; default caches")
-    p.add_argument("--debug-level", "--log-level", type=int, choices=range(4), default=0, help="0 warnings .. 3 trace")
+    add_cache_dir(p, "where to; ")
+    add_log_level(p)
     return p
 
 

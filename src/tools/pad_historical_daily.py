@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.arguments import tool_parser
 from core.clock import SystemClock
 from core.errors import DataError
 from core.program import run_program
@@ -27,9 +28,7 @@ Exit status: 0 all done, 1 a file is damaged (the others are filled up), 2 wrong
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    p = tool_parser(__doc__, EXAMPLES)
     p.add_argument("roots", nargs="*", type=Path, default=[Path("historical_data")], metavar="ROOT",
                    help="folders to search (default historical_data)")  # fmt: skip
     p.add_argument("--dry-run", action="store_true", help="only tell what would be done")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from config.dump import COMPACT, streamlined_json
 from config.text import parse_json
+from core.arguments import tool_parser
 from core.errors import ConfigError, UsageError
 from core.files import replacing
 from core.program import run_program
@@ -37,9 +38,7 @@ class Layout(NamedTuple):
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    p = tool_parser(__doc__, EXAMPLES)
     p.add_argument("target", type=Path, help="a file, or a directory with *.json files at any depth")
     p.add_argument("--indent", type=int, default=4, metavar="N", help="blanks per level (default 4)")
     p.add_argument("--max-inline", type=int, default=72, metavar="N", help="characters of a short value (default 72)")

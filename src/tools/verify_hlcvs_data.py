@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core import log
+from core.arguments import tool_parser
 from core.clock import SystemClock
 from core.errors import UsageError
 from core.program import run_program
@@ -47,9 +48,7 @@ COMMANDS = {
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    p = tool_parser(__doc__, EXAMPLES)
     subparsers = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands = {name: subparsers.add_parser(name, help=text, allow_abbrev=False) for name, text in COMMANDS.items()}
     for name, command in commands.items():

@@ -115,7 +115,7 @@ def test_each_exchange_for_itself(place: Place) -> None:
 
 
 def test_routed_coins(place: Place) -> None:
-    """coin_sources sends a coin to one exchange; both exchanges are read to compare volumes (15.5), and all is found."""
+    """coin_sources sends a coin to one exchange; volumes are compared on both (15.5); all is found."""
     place.config["backtest"]["coin_sources"] = {"ETH": "bybit"}
     args = [*COINS, *DATES, "-e", "binance"]
     place.download(*args)
