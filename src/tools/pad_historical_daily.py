@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.arguments import tool_parser
+from core import log
+from core.arguments import add_log_level, tool_parser
 from core.clock import SystemClock
 from core.errors import DataError
 from core.program import run_program
@@ -32,11 +33,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("roots", nargs="*", type=Path, default=[Path("historical_data")], metavar="ROOT",
                    help="folders to search (default historical_data)")  # fmt: skip
     p.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    add_log_level(p)
     return p
 
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
+    log.setup(args.debug_level)
     from candles.older.padding import day_files, pad_file  # numpy and pyarrow, which --help does not need
 
     now = SystemClock().now_ms()

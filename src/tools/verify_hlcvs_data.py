@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core import log
-from core.arguments import tool_parser
+from core.arguments import add_log_level, tool_parser
 from core.clock import SystemClock
 from core.errors import UsageError
 from core.program import run_program
@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("b", type=Path)
         else:
             command.add_argument("paths", nargs="*", type=Path, help="where to look (default: the caches here)")
+        add_log_level(command)
         if name.endswith("-historical"):
             command.add_argument("--progress", action="store_true", help="show how far it is")
         if name.startswith("summarize"):
@@ -79,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help")):
         words.insert(0, "summarize")
     args = parser().parse_args(words)
-    log.setup(1 if getattr(args, "progress", False) else 0)
+    log.setup(max(args.debug_level, int(getattr(args, "progress", False))))
     return RUN[args.command](args)
 
 
