@@ -1,4 +1,4 @@
-"""Tables, expanded metrics, statistics of results (`backtest_engine.md` 17.3, 17.4, 17.6, 19.2; `additions.md` 2)."""
+"""Tables and expanded metrics of results (`backtest_engine.md` 17.3, 17.4, 19.2)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ import example_a
 from simulation.results import (
     FILL_COLUMNS,
     backtest_result,
-    build_scenario_metrics,
     expand_analysis,
-    flatten_metric_stats,
-    merge_suite_payload,
     process_forager_fills,
     sample_minutes,
 )
@@ -130,32 +127,3 @@ def test_expanded_names_of_the_engine() -> None:
     assert len(values) == 53
     assert len(expanded) == 102
     assert {row[0] for row in rows if row[1]} == {row[0] for row in rows if f"{row[0]}_btc" in expanded}
-
-
-def test_scenario_statistics() -> None:
-    """Finite numbers count; a metric that never has one has no statistics; text is no metric; names are sorted."""
-    analyses = {
-        "a": {"x": 1.0, "none": None, "nan": float("nan"), "data_note": "synthetic", "half": None},
-        "b": {"x": 3, "none": None, "half": 5.0},
-    }
-    stats = build_scenario_metrics(analyses)["stats"]
-    assert list(stats) == ["half", "nan", "none", "x"]
-    assert stats["x"] == {"mean": 2.0, "min": 1.0, "max": 3.0, "std": 1.0}
-    assert stats["half"] == {"mean": 5.0, "min": 5.0, "max": 5.0, "std": 0.0}
-    assert stats["none"] == stats["nan"] == {}
-    assert flatten_metric_stats({"x": stats["x"], "nan": {}}, "s_") == {
-        "s_x_mean": 2.0, "s_x_min": 1.0, "s_x_max": 3.0, "s_x_std": 1.0,
-    }  # fmt: skip
-
-
-def test_suite_payload() -> None:
-    """Per metric: statistics, the aggregated value given or the mean or null, the scenarios that have it."""
-    scenarios = {"full": {"stats": {"m": {"mean": 1.0}, "n": {}}}, "calm": {"stats": {"m": {"mean": 4.0}}}}
-    stats = {"n": {}, "m": {"mean": 2.5, "min": 1.0, "max": 4.0, "std": 1.5}}
-    payload = merge_suite_payload(stats, {"m": 4.0}, scenarios)
-    assert payload["metrics"]["m"] == {"stats": stats["m"], "aggregated": 4.0, "scenarios": {"full": 1.0, "calm": 4.0}}
-    assert payload["metrics"]["n"] == {"stats": {}, "aggregated": None, "scenarios": {}}
-    assert list(payload["metrics"]) == ["m", "n"]
-    assert payload["scenario_labels"] == ["full", "calm"]
-    assert merge_suite_payload(stats)["metrics"]["m"]["aggregated"] == 2.5
-    assert "scenario_labels" not in merge_suite_payload(stats)

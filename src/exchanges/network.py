@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
@@ -34,9 +33,7 @@ class ExchangeNetwork:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
     def knows(self, exchange: str) -> bool:

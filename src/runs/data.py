@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,35 +74,30 @@ async def _load(
     return Prepared(final, settings, tuple(datasets))
 
 
-class exchanges_of:  # noqa: N801 - reads as what it yields
+@asynccontextmanager
+async def exchanges_of(
+    config: Config, options: Options, cache_dir: Path, clock: Clock, display: FetchDisplay
+) -> AsyncIterator[Feeds]:
     """The feeds of a run, closed at the end together with their clients; without network under `--offline`."""
-
-    def __init__(self, config: Config, options: Options, cache_dir: Path, clock: Clock, display: FetchDisplay) -> None:
-        self._network = None
-        if not offline_wanted(config) and set(config["backtest"]["exchanges"]) != {SAMPLE}:
-            endpoints = load_endpoints(
-                options.get("custom_endpoints"), optional_config_value(config, "live.custom_endpoints_path")
-            )
-            self._network = ExchangeNetwork(endpoints, cache_dir, clock)
-        self._feeds = Feeds(
-            FeedSettings(
-                cache_dir,
-                clock,
-                archive_exchanges=optional_config_value(config, "backtest.archive_exchanges"),
-                progress_log_interval_s=0.0,  # the display tells
-                debug=int(config["backtest"].get("cm_debug_level") or 0),
-                callback=display.on_event,
-            ),
-            self._network,
-        )
-
-    async def __aenter__(self) -> Feeds:
-        return self._feeds
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._feeds.aclose()
-        if self._network:
-            await self._network.aclose()
+    network = None
+    if not offline_wanted(config) and set(config["backtest"]["exchanges"]) != {SAMPLE}:
+        stated = optional_config_value(config, "live.custom_endpoints_path")
+        network = ExchangeNetwork(load_endpoints(options.get("custom_endpoints"), stated), cache_dir, clock)
+    settings = FeedSettings(
+        cache_dir,
+        clock,
+        archive_exchanges=optional_config_value(config, "backtest.archive_exchanges"),
+        progress_log_interval_s=0.0,  # the display tells
+        debug=int(config["backtest"].get("cm_debug_level") or 0),
+        callback=display.on_event,
+    )
+    feeds = Feeds(settings, network)
+    try:
+        yield feeds
+    finally:
+        await feeds.aclose()
+        if network:
+            await network.aclose()
 
 
 def log_interval_s(config: Config) -> float:

@@ -17,11 +17,11 @@ from markets import sample
 from markets.market import import_hint
 from simulation.dataset_cache import Array, DatasetContent
 from simulation.loading import PLACED, Failures, Loaded, fetch_coin, place_coin
+from simulation.market_settings import META
 from simulation.plan import BTC, CoinPlan, Plan
 from simulation.request import DatasetRequest
 from simulation.volumes import candidates_on_all, factors, volume_ratios, window_of
 
-META = "__meta__"
 COINS_IN_MEMORY = 2
 
 Progress = Callable[[str, int, int], None]

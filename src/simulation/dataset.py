@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from config.warmup import DEFAULT_SET
 from core import paths
 from core.clock import Clock
 from core.errors import DataError, LockTimeoutError, RunError
@@ -26,13 +27,12 @@ from simulation.assembly import Progress, build, failed_coins, fetch
 from simulation.dataset_cache import Array, DatasetContent
 from simulation.feeds import Feeds, FeedSettings, Network
 from simulation.fingerprints import fingerprints, what_changed
+from simulation.market_settings import META, ValidRows
 from simulation.plan import Plan, make_plan
 from simulation.request import DatasetRequest
 
 logger = logging.getLogger(__name__)
 
-META = "__meta__"
-DEFAULT_SET = "__default__"
 BUILD_LOCK_S = 3600.0
 
 Result = TypeVar("Result")
@@ -212,10 +212,9 @@ def _with_run(request: DatasetRequest, coin: str, market: Mapping[str, Any]) -> 
     maker = market["maker_fee"] if request.maker_fee_override is None else request.maker_fee_override
     taker = market["taker_fee"] if request.taker_fee_override is None else request.taker_fee_override
     warmup = request.coin_warmup_minutes.get(coin, request.coin_warmup_minutes[DEFAULT_SET])
-    first, last = market["first_valid_index"], market["last_valid_index"]
-    trade_start = first if first > last else min(last, first + warmup)
+    rows = ValidRows(market["first_valid_index"], market["last_valid_index"], warmup)
     fees = {"maker": maker, "maker_fee": maker, "taker": taker, "taker_fee": taker}
-    return {**market, **fees, "warmup_minutes": warmup, "trade_start_index": trade_start}
+    return {**market, **fees, "warmup_minutes": warmup, "trade_start_index": rows.trade_start}
 
 
 def _read_only(array: Array) -> Array:

@@ -15,12 +15,12 @@ from config.warmup import DEFAULT_SET
 from core.dates import date_to_ts
 from core.errors import ConfigError
 from core.terms import PSIDES, Pside
+from simulation.market_settings import META, ValidRows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 MarketSettings = Mapping[str, Any]
 
-META = "__meta__"
 STEPS_AND_MINIMA = ("qty_step", "price_step", "min_qty", "min_cost", "c_mult")
 
 
@@ -36,19 +36,6 @@ class Payload:
     exchange_params: list[dict[str, float]]
     backtest_params: dict[str, Any]
     approved: Mapping[Pside, frozenset[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class ValidRows:
-    """Rows of a coin's real candles, inclusive, and what it needs before it may trade. `first > last`: never."""
-
-    first: int
-    last: int
-    warmup: int
-
-    @property
-    def trade_start(self) -> int:
-        return self.first if self.first > self.last else min(self.last, self.first + self.warmup)
 
 
 def build_backtest_payload(

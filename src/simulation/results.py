@@ -1,7 +1,4 @@
-"""What the engine returns, made ready for files and tables (`backtest_engine.md` 17.3, 17.4, 17.6).
-
-Metric statistics follow `additions.md` 2: a statistic without any finite value is absent, never zero.
-"""
+"""What the engine returns, made ready for files and tables (`backtest_engine.md` 17.3, 17.4)."""
 
 from __future__ import annotations
 
@@ -20,7 +17,6 @@ from core.terms import PSIDES
 Floats = npt.NDArray[np.float64]
 Fills = npt.NDArray[np.object_]
 Analysis = dict[str, Any]
-Stats = dict[str, float]
 
 FILL_COLUMNS = (
     "index", "timestamp", "coin", "pnl", "fee_paid", "usd_total_balance", "btc_cash_wallet", "usd_cash_wallet",
@@ -33,7 +29,6 @@ BALANCE_COLUMNS = (
 )  # fmt: skip
 _OF_FILLS = ("usd_cash_wallet", "usd_total_balance", "btc_cash_wallet", "btc_total_balance")
 _PER_EXPOSURE = ("adg", "adg_w", "mdg", "mdg_w", "gain")
-STAT_FIELDS = ("mean", "min", "max", "std")
 DEFAULT_DIVIDER = 60
 
 
@@ -205,56 +200,3 @@ def balance_table(fills: pd.DataFrame, equities: Floats, divider: int) -> pd.Dat
         table = table.resample(f"{divider}min").last().dropna(how="all").ffill().bfill()
     rounded: pd.DataFrame = table.rename_axis(None).round(4).astype(np.float32)
     return rounded
-
-
-def build_scenario_metrics(analyses: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Stats]]:
-    """`{"stats": {metric: {"mean", "min", "max", "std"}}}` over labelled analyses, metrics by name.
-
-    Counts finite numbers; a metric that never has one has no statistics (`{}`), a text is no metric.
-    """
-    names = {name for analysis in analyses.values() for name, value in analysis.items() if _is_metric(value)}
-    return {"stats": {name: _statistics([a.get(name) for a in analyses.values()]) for name in sorted(names)}}
-
-
-def _is_metric(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float | np.number) and not isinstance(value, bool))
-
-
-def _statistics(values: Sequence[Any]) -> Stats:
-    finite = np.array([v for v in values if v is not None and _is_metric(v) and math.isfinite(v)], dtype=np.float64)
-    if not finite.size:
-        return {}
-    return {field: float(getattr(finite, field)()) for field in STAT_FIELDS}
-
-
-def flatten_metric_stats(stats: Mapping[str, Mapping[str, float]], prefix: str = "") -> Stats:
-    """`{prefix + metric + "_" + field: value}`; what is absent stays absent."""
-    return {
-        f"{prefix}{name}_{field}": float(fields[field])
-        for name, fields in stats.items()
-        for field in STAT_FIELDS
-        if field in fields
-    }
-
-
-def merge_suite_payload(
-    aggregate_stats: Mapping[str, Mapping[str, float]],
-    aggregate_values: Mapping[str, float | None] | None = None,
-    scenario_metrics: Mapping[str, Mapping[str, Any]] | None = None,
-) -> dict[str, Any]:
-    """The `suite_metrics` block: statistics, aggregated value and the mean in each scenario, by metric.
-
-    `scenario_metrics` maps labels to what `build_scenario_metrics` returned. The aggregated value is the one given,
-    else the mean, else None; a scenario without a value of a metric is not listed there.
-    """
-    scenarios = {label: metrics["stats"] for label, metrics in (scenario_metrics or {}).items()}
-    merged: dict[str, Any] = {"metrics": {}}
-    for name, stats in sorted(aggregate_stats.items()):
-        merged["metrics"][name] = {
-            "stats": dict(stats),
-            "aggregated": (aggregate_values or {}).get(name, stats.get("mean")),
-            "scenarios": {label: found[name]["mean"] for label, found in scenarios.items() if found.get(name)},
-        }
-    if scenario_metrics is not None:
-        merged["scenario_labels"] = list(scenario_metrics)
-    return merged

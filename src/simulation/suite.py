@@ -13,6 +13,7 @@ from core.clock import MINUTE_MS
 from core.dates import date_to_ts, ts_to_date
 from core.errors import DataError
 from simulation.dataset import Dataset
+from simulation.market_settings import ValidRows
 from simulation.results import Analysis, BacktestResult
 
 Curve = tuple[npt.NDArray[np.datetime64], npt.NDArray[np.float64]]
@@ -72,9 +73,8 @@ def _valid_rows(market: Mapping[str, Any], low: int, count: int) -> dict[str, in
     first, last = market["first_valid_index"] - low, market["last_valid_index"] - low
     if last < 0 or first >= count or first > last:
         return {"first_valid_index": count, "last_valid_index": count, "trade_start_index": count}
-    first, last = max(first, 0), min(last, count - 1)
-    trade_start = min(last, first + market["warmup_minutes"])
-    return {"first_valid_index": first, "last_valid_index": last, "trade_start_index": trade_start}
+    rows = ValidRows(max(first, 0), min(last, count - 1), market["warmup_minutes"])
+    return {"first_valid_index": rows.first, "last_valid_index": rows.last, "trade_start_index": rows.trade_start}
 
 
 def _facts(ts: Any, start: int, end: int, warmup_minutes: int) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from core.program import run_program
@@ -37,7 +36,7 @@ class VenueThread:
         self._run(self.sim.start())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._run(self.sim.stop())
         self._run(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)

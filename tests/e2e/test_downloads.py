@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,6 @@ SAMPLE = REPOSITORY / "configs" / "examples" / "sample.json"
 DATES = ["-sd", "2025-03-10", "-ed", "2025-03-12"]
 BEGIN, END = date_to_ts("2025-03-08T12:00"), date_to_ts("2025-03-12")  # with 2160 minutes of warm-up
 COINS = ["-s", "BTC,ETH"]
-
-
-@pytest.fixture(scope="module")
-def venue() -> Iterator[VenueThread]:
-    with VenueThread() as venue:
-        yield venue
-
-
-@pytest.fixture(autouse=True)
-def _sound(venue: VenueThread) -> None:
-    venue.sim.clear()
 
 
 class Place:

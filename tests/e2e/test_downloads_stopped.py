@@ -23,17 +23,6 @@ SAMPLE = REPOSITORY / "configs" / "examples" / "sample.json"
 BEGIN, END = date_to_ts("2025-02-27T12:00"), date_to_ts("2025-03-10")
 
 
-@pytest.fixture(scope="module")
-def venue() -> Iterator[VenueThread]:
-    with VenueThread() as venue:
-        yield venue
-
-
-@pytest.fixture(autouse=True)
-def _sound(venue: VenueThread) -> None:
-    venue.sim.clear()
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one MB, which only root can make."""

@@ -210,10 +210,6 @@ class CandleStore:
                 write_meta(self.directory(symbol), changed)
         return result
 
-    def count(self, symbol: str) -> int:
-        """The number of rows, as the files' footers tell."""
-        return sum(self._summary(symbol, path)[0] for path in self.files(symbol))
-
     def prune(self, symbol: str, max_rows: int, timeout_s: float = 600.0) -> int:
         """Remove the oldest files until at most `max_rows` rows are left; the rows removed. 0 keeps everything.
 
