@@ -135,6 +135,35 @@ def backtest_batch(
     second.
     """
 
+@final
+class EngineQueue:
+    """Runs over some datasets that are handed in one by one and answered as they finish, metrics only.
+
+    One Python thread lives in `serve`, with the interpreter lock released; others submit and poll.
+    """
+
+    def __new__(cls, bundles: Sequence[HlcvsBundle]) -> EngineQueue: ...
+    def serve(self, threads: int) -> None:
+        """Do the runs on so many threads, until `close`."""
+
+    def submit(self, id: int, dataset: int, spec: dict[str, Any]) -> None:
+        """Queue a run of the form that `backtest_batch` takes, on the dataset at a position. ValueError: it cannot be read."""
+
+    def poll(self, timeout_s: float) -> list[tuple[int, NDArray[np.float64], str | None, float]]:
+        """What has finished: (id, values, error, seconds), values float64 [106] as of `backtest_batch`.
+
+        Waits until there is something, at most `timeout_s`; a panic of the engine is the error of its run.
+        """
+
+    def running(self) -> list[tuple[int, float]]:
+        """The runs that are being done, with the seconds since they began."""
+
+    def cancel(self, id: int) -> None:
+        """Stop a run that is being done; it is answered with an error."""
+
+    def close(self) -> None:
+        """Drop what waits, stop what runs, end `serve`."""
+
 def metric_table() -> list[tuple[str, bool, bool, str, str, str]]:
     """The 53 metrics in their fixed order: (name, per currency, has a weighted form, "max" | "min" | "none", unit, meaning)."""
 

@@ -1,5 +1,7 @@
 //! Many candidates over one dataset, in threads, metrics only.
 
+pub mod queue;
+
 use crate::analysis::{Analysis, AnalysisInput, analyse, entry_initial_balance_pct};
 use crate::backtest::dataset::DenseCandles;
 use crate::backtest::{CoinSpec, RunError, RunOutput, RunParams, run};

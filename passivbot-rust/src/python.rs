@@ -8,6 +8,7 @@ mod bundle;
 mod convert;
 mod failures;
 mod orders;
+mod queue;
 mod risk;
 mod runs;
 mod scalars;
@@ -23,6 +24,7 @@ fn passivbot_rust(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("SOURCE_HASH", SOURCE_HASH_MARKER.split_once('=').map_or("", |(_, hash)| hash))?;
     m.add("EngineError", m.py().get_type::<failures::EngineError>())?;
     m.add_class::<bundle::HlcvsBundle>()?;
+    m.add_class::<queue::EngineQueue>()?;
     scalars::register(m)?;
     orders::register(m)?;
     risk::register(m)?;

@@ -251,16 +251,17 @@ fn backtest_single_coin<'py>(
     execute(py, &run, &cube)
 }
 
-/// Metrics `[specs, 106]`: USD, then BTC; NaN where a value is not finite or the run failed.
+/// Metrics in USD, then in BTC; NaN where a value is not finite or the run failed.
+pub fn metric_values(result: &Result<Analysis, String>) -> impl Iterator<Item = f64> {
+    let finite = |value: f64| if value.is_finite() { value } else { f64::NAN };
+    let all = result.iter().flat_map(|a| a.usd.iter().chain(&a.btc)).map(move |value| finite(*value));
+    all.chain(std::iter::repeat(f64::NAN)).take(2 * METRICS.len())
+}
+
+/// The values of all results, `[specs, 106]`.
 fn batch_values(results: &[Result<Analysis, String>]) -> Array2<f64> {
-    let mut values = Array2::from_elem((results.len(), 2 * METRICS.len()), f64::NAN);
-    for (mut row, result) in values.rows_mut().into_iter().zip(results) {
-        let metrics = result.iter().flat_map(|a| a.usd.iter().chain(&a.btc));
-        for (cell, value) in row.iter_mut().zip(metrics).filter(|(_, value)| value.is_finite()) {
-            *cell = *value;
-        }
-    }
-    values
+    let mut cells = results.iter().flat_map(metric_values);
+    Array2::from_shape_simple_fn((results.len(), 2 * METRICS.len()), || cells.next().unwrap_or(f64::NAN))
 }
 
 /// Values and, for each spec, None or the error text.

@@ -1,7 +1,8 @@
 """What every way of running candidates looks like to the driver (`optimizer_pareto_tools.md` 13.4, 13.5).
 
-A task is one candidate, or with `split_scenarios` some of its runs. Its answer holds the engine's metrics, one row a run;
-scoring is the driver's. Executors own no randomness, write no files and never change a vector: same task, same bits.
+A task is one candidate, or with `split_scenarios` some of its runs. Its answer holds the engine's metrics, one row a
+run; scoring is the driver's. Executors own no randomness, write no files and never change a vector: same task, same
+bits.
 """
 
 from __future__ import annotations
@@ -63,5 +64,5 @@ class Executor(Protocol):
         ...
 
     def close(self, *, hard: bool = False) -> None:
-        """Drop what is queued and end all workers; `hard` does not wait for what is running. Calling it again is fine."""
+        """Drop what is queued, stop what is running, end all workers; `hard` kills those that are processes."""
         ...

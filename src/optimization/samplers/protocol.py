@@ -34,7 +34,7 @@ class Evaluated:
 
 
 class Sampler(Protocol):
-    """Proposes genomes and learns what became of them. Draws from the global `random` only (`core.rng`), writes nothing.
+    """Proposes genomes and learns what became of them. Draws from the global `random` only (`core.rng`).
 
     The first `tell` brings the initial population. Then `ask` and `tell` alternate, or run ahead of each other by the
     lag of the schedule: between two tells several `ask` may come, all from the same state.
