@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import permutations
 from typing import Any, TypeAlias
 
 from config.changes import Config
@@ -46,6 +47,9 @@ _MAXIMISED = ("adg", "mdg", "gain", "sharpe", "sortino", "omega", "calmar", "ste
               "volume_pct_per_day_avg", "entry_initial_balance_pct_")  # fmt: skip
 # Exist, are minimised as objectives, but have no direction of their own.
 _UNDIRECTED = _APPENDED | {"peak_recovery_hours_pnl"}
+
+# No metric has more; a long name that is none is not tried in all orders.
+_MAX_WORDS = max(name.count("_") for name in SHARED_METRICS | _SHARED_UNPREFIXED | CURRENCY_METRICS) + 2
 
 STATS = ("min", "max", "mean", "std")
 _PENALIZE_WORDS = {
@@ -97,6 +101,35 @@ def metric_weight(metric: str) -> float | None:
     if base in _UNDIRECTED or base not in SHARED_METRICS | _SHARED_UNPREFIXED | CURRENCY_METRICS:
         return None
     return -1.0 if base.startswith(_MAXIMISED) else 1.0
+
+
+def objective_metric(name: str) -> str | None:
+    """The metric of results that an objective's name means: `adg_btc_w` finds `adg_w_btc`; None if there is none."""
+    return next((found for found in _spellings(name) if metric_exists(found)), None)
+
+
+def _objective_weight(name: str) -> float:
+    weights = (metric_weight(found) for found in _spellings(name))
+    return next((weight for weight in weights if weight is not None), 1.0)
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """The name, then its first word with the others in every order; each also with either currency, last and last but
+    one (`optimizer_pareto_tools.md` 5.3)."""
+    yield from _with_currency(name)
+    first, *rest = name.split("_")
+    if len(rest) < _MAX_WORDS:
+        for order in permutations(rest):
+            yield from _with_currency("_".join((first, *order)))
+
+
+def _with_currency(name: str) -> Iterator[str]:
+    yield name
+    head, _, tail = name.rpartition("_")
+    for currency in ("usd", "btc"):
+        yield f"{name}_{currency}"
+        if head:
+            yield f"{head}_{currency}_{tail}"
 
 
 def canonical_scoring(scoring: Any) -> list[str]:
@@ -235,15 +268,15 @@ def _nearest(metric: str) -> str:
 
 
 def objective_weights(scoring: list[str]) -> dict[str, float]:
-    """-1 (maximise) or +1 (minimise) of each canonical objective, in order; without a listed direction +1.
+    """-1 (maximise) or +1 (minimise) of each objective, in order; without a listed direction +1.
 
     Raises ConfigError when there is no objective, and for names that the optimizer's results do not have.
     """
     if not scoring:
         raise ConfigError("optimize.scoring is empty: name at least one metric")
-    for metric in scoring:
-        _require_searchable(metric, "optimize.scoring")
-    return {metric: metric_weight(metric) or 1.0 for metric in scoring}
+    for name in scoring:
+        _require_searchable(objective_metric(name) or name, "optimize.scoring")
+    return {name: _objective_weight(name) for name in scoring}
 
 
 def resolved_limit(limit: Limit) -> Limit:

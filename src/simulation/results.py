@@ -28,7 +28,7 @@ BALANCE_COLUMNS = (
     "btc_cash_wallet", "btc_total_balance", "btc_total_equity",
 )  # fmt: skip
 _OF_FILLS = ("usd_cash_wallet", "usd_total_balance", "btc_cash_wallet", "btc_total_balance")
-_PER_EXPOSURE = ("adg", "adg_w", "mdg", "mdg_w", "gain")
+PER_EXPOSURE_METRICS = ("adg", "adg_w", "mdg", "mdg_w", "gain")
 DEFAULT_DIVIDER = 60
 
 
@@ -127,7 +127,7 @@ def _with_per_exposure(analysis: Mapping[str, float | None], config: Mapping[str
     expanded = dict(analysis)
     for pside in PSIDES:
         limit = float(config["bot"][pside]["total_wallet_exposure_limit"])
-        for name in _PER_EXPOSURE:
+        for name in PER_EXPOSURE_METRICS:
             value = analysis.get(name)
             per_exposure = None if value is None else value / limit if limit > 0.0 else 0.0
             expanded[f"{name}_per_exposure_{pside}"] = per_exposure
