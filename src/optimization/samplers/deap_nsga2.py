@@ -1,0 +1,129 @@
+"""NSGA-II with DEAP's operators: mu + lambda, one operator an offspring (`optimizer_pareto_tools.md` 4)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgpack
+import numpy as np
+
+from config.changes import Config
+from config.check import is_number
+from core.errors import ConfigError
+from core.rng import variation
+from optimization.pareto import select
+from optimization.samplers.coordinates import Coordinates
+from optimization.samplers.protocol import Evaluated, Fitness, Proposal
+from optimization.space import SearchSpace, Vector
+
+
+@dataclass(frozen=True, slots=True)
+class VariationSettings:
+    """How offspring are made: probabilities per offspring (`mutation_indpb`: per gene), distribution indices (4.3)."""
+
+    crossover_probability: float
+    mutation_probability: float
+    crossover_eta: float
+    mutation_eta: float
+    mutation_indpb: float
+
+    @classmethod
+    def of(cls, config: Config, genes: int) -> VariationSettings:
+        """Those of `config["optimize"]`. Raises ConfigError when the two probabilities exceed 1 together."""
+        optimize = config["optimize"]
+        crossover, mutation = optimize["crossover_probability"], optimize["mutation_probability"]
+        if crossover + mutation > 1 + 1e-12:
+            raise ConfigError(
+                f"optimize.crossover_probability {crossover} + optimize.mutation_probability {mutation} exceed 1: "
+                "an offspring is either crossed or mutated"
+            )
+        indpb = optimize["mutation_indpb"]
+        indpb = min(float(indpb), 1.0) if is_number(indpb) and indpb > 0 else 1.0 / genes
+        return cls(crossover, mutation, optimize["crossover_eta"], optimize["mutation_eta"], indpb)
+
+
+class Variation:
+    """DEAP's bounded operators on the coordinates of all genes; they draw from the global `random`."""
+
+    def __init__(self, coordinates: Coordinates, settings: VariationSettings) -> None:
+        from deap.tools import cxSimulatedBinaryBounded, mutPolynomialBounded  # 40 ms
+
+        self._cross, self._mutate = cxSimulatedBinaryBounded, mutPolynomialBounded
+        self._limits = {"low": coordinates.lows, "up": coordinates.highs}
+        self._settings = settings
+
+    def crossed(self, a: Sequence[float], b: Sequence[float]) -> tuple[list[float], list[float]]:
+        """Two children of two parents."""
+        first, second = self._cross(list(a), list(b), eta=self._settings.crossover_eta, **self._limits)
+        return first, second
+
+    def mutated(self, parent: Sequence[float]) -> list[float]:
+        """A mutant."""
+        settings = self._settings
+        (child,) = self._mutate(list(parent), eta=settings.mutation_eta, indpb=settings.mutation_indpb, **self._limits)
+        return list(child)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    genome: Vector
+    fitness: Fitness
+    coordinates: list[float]
+
+
+class DeapNsga2:
+    """The population, and offspring of it."""
+
+    max_lag = sys.maxsize
+
+    def __init__(self, space: SearchSpace, settings: VariationSettings, population_size: int) -> None:
+        self.population_size = population_size
+        self._settings = settings
+        self._coordinates = Coordinates.of_all(space)
+        self._variation = Variation(self._coordinates, settings)
+        self._population: list[_Member] = []
+
+    def ask(self, n: int) -> Iterator[Proposal]:
+        """`n` offspring of the present population; one that enters unchanged brings its fitness."""
+        population = self._population
+        return (self._offspring(population) for _ in range(n))
+
+    def _offspring(self, population: list[_Member]) -> Proposal:
+        """The order of draws is that of DEAP's varOr (4.2)."""
+        settings, u = self._settings, variation.random()
+        if u < settings.crossover_probability:
+            a, b = variation.sample(population, 2)
+            child, _ = self._variation.crossed(a.coordinates, b.coordinates)
+            return Proposal(self._coordinates.genome(child))
+        parent = variation.choice(population)
+        if u < settings.crossover_probability + settings.mutation_probability:
+            return Proposal(self._coordinates.genome(self._variation.mutated(parent.coordinates)))
+        return Proposal(parent.genome, parent.fitness)
+
+    def tell(self, evaluated: Sequence[Evaluated]) -> None:
+        """The first time the population; later the survivors of the population and a chunk."""
+        arrived = [self._member(one.genome, one.fitness) for one in evaluated]
+        if not self._population:
+            self._population = arrived
+            return
+        candidates = [*self._population, *arrived]
+        objectives = np.array([one.fitness.objectives for one in candidates])
+        violations = np.array([one.fitness.violation for one in candidates])
+        self._population = [candidates[i] for i in select(objectives, violations, self.population_size)]
+
+    def _member(self, genome: Vector, fitness: Fitness) -> _Member:
+        return _Member(genome, fitness, self._coordinates.of(genome))
+
+    def state(self) -> bytes:
+        """The population in its order: [genome, objectives, violation] each."""
+        rows = [(one.genome, one.fitness.objectives, one.fitness.violation) for one in self._population]
+        return bytes(msgpack.packb(rows))
+
+    def restore(self, state: bytes) -> None:
+        """Take up a stored population."""
+        rows = msgpack.unpackb(state, use_list=False)
+        self._population = [
+            self._member(genome, Fitness(objectives, violation)) for genome, objectives, violation in rows
+        ]
