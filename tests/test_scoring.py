@@ -170,6 +170,12 @@ def test_missing_metrics(runs: list[Metrics], missing: int, *, suite: bool) -> N
     assert (scored.objectives, scored.violation) == ((missing * 1e6, missing * 1e6), missing * 1e6)
 
 
+def test_statistic_that_overflows() -> None:
+    """A limited statistic that is not finite is missing, though the metric has values."""
+    judge = scoring(["adg"], [{"metric": "adg", "penalize_if": ">", "value": 0.0, "stat": "std"}])
+    assert fitness(judge, {"adg_usd": 1e300}, {"adg_usd": -1e300}) == ((1e6,), 1e6)
+
+
 def test_record_without_a_suite() -> None:
     """6.3: statistics, objectives in order, violation."""
     block = FIRST.score({"": {"combined": _two(0.4, (0.5, 0.5))[0]}}).block

@@ -27,6 +27,8 @@ from simulation.suite_summary import Stats, build_scenario_metrics, suite_metric
 Analyses: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 MISSING_PENALTY = 1e6
+# Sums of penalties stay finite whatever the metrics: records are JSON.
+_LARGEST_PENALTY = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +107,16 @@ class Scoring:
 
     def measure(self, analyses: Analyses) -> tuple[Measured, dict[str, Any]]:
         """Statistics over the runs, without what is missing in one of them; and all of them as records hold them."""
+        block: dict[str, Any]
         if self.aggregate is not None:
             block = suite_metrics(analyses, self.aggregate)
             stats = {name: metric["stats"] for name, metric in block["metrics"].items()}
             values = {name: metric["aggregated"] for name, metric in block["metrics"].items()}
         else:
             (datasets,) = analyses.values()
-            block = _statistics(datasets)
+            block = {**build_scenario_metrics(datasets)}
             stats = block["stats"]
-            values = {name: fields["mean"] for name, fields in stats.items() if fields}
+            values = {name: fields["mean"] for name, fields in stats.items() if "mean" in fields}
         runs = [run for datasets in analyses.values() for run in datasets.values()]
         complete = {name for name in self._compared() if all(run.get(name) is not None for run in runs)}
         return Measured(_only(stats, complete), _only(values, complete)), block
@@ -131,17 +134,23 @@ class Scoring:
                 own[i] += penalty
             if not matching:
                 general += penalty
-        general += MISSING_PENALTY * sum(measured.value(metric) is None for metric in self._compared())
+        general += MISSING_PENALTY * len(self._missing(measured))
         objectives = tuple(
             general + penalty or objective.weight * _present(measured, objective)
             for objective, penalty in zip(self.objectives, own, strict=True)
         )
         return objectives, general + sum(own)
 
+    def _missing(self, measured: Measured) -> set[str]:
+        """Metrics that have no finite number where one is compared."""
+        compared: list[tuple[str, str | None]] = [(objective.metric, None) for objective in self.objectives]
+        compared += [(rule.metric, rule.stat) for rule in self.limits]
+        return {metric for metric, stat in compared if measured.value(metric, stat) is None}
+
     def penalty(self, rule: LimitRule, measured: Measured) -> float:
         """What a limit costs; nothing if its metric is missing: that is counted once for the metric."""
         value = measured.value(rule.metric, rule.stat)
-        return 0.0 if value is None else limit_violation(rule.limit, value)
+        return 0.0 if value is None else min(limit_violation(rule.limit, value), _LARGEST_PENALTY)
 
     def signed(self, measured: Measured) -> tuple[float | None, ...]:
         """The objectives as they are without limits; None where one is missing."""
@@ -163,18 +172,6 @@ def _objectives(scoring: Any) -> tuple[Objective, ...]:
 def _rule(limit: Limit, *, suite: bool) -> LimitRule:
     default = None if suite else default_stat(limit["penalize_if"])
     return LimitRule(limit, limit.get("stat", default))
-
-
-def _statistics(datasets: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """`build_scenario_metrics`; for one dataset the same without the arithmetic."""
-    if len(datasets) != 1:
-        return build_scenario_metrics(datasets)
-    (metrics,) = datasets.values()
-    return {"stats": {name: _single(metrics[name]) for name in sorted(metrics)}}
-
-
-def _single(value: float) -> Stats:
-    return {"mean": value + 0.0, "min": value, "max": value, "std": 0.0}
 
 
 def _only(table: Mapping[str, Any], names: set[str]) -> dict[str, Any]:

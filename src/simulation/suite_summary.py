@@ -24,10 +24,10 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _std(values: list[float]) -> float:
+def _std(values: list[float], mean: float | None = None) -> float:
     """Population standard deviation."""
-    mean = _mean(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    centre = _mean(values) if mean is None else mean
+    return math.sqrt(sum([(value - centre) * (value - centre) for value in values]) / len(values))
 
 
 _REDUCE: Mapping[str, Callable[[list[float]], float]] = {
@@ -41,9 +41,24 @@ def finite(values: Iterable[Any]) -> list[float]:
 
 
 def metric_stats(values: Iterable[Any]) -> Stats:
-    """Mean, min, max and population standard deviation of the finite values; empty when there are none."""
+    """Mean, min, max and population standard deviation of the finite values; empty when there are none.
+
+    A mean or deviation too large for a number is left out.
+    """
     numbers = finite(values)
-    return {field: _REDUCE[field](numbers) for field in FIELDS} if numbers else {}
+    if not numbers:
+        return {}
+    mean = _mean(numbers)
+    stats = {"mean": mean, "min": min(numbers), "max": max(numbers), "std": _std(numbers, mean)}
+    return stats if math.isfinite(stats["std"]) else {f: v for f, v in stats.items() if math.isfinite(v)}
+
+
+def _stats_of_one(value: Any) -> Stats:
+    """`metric_stats` of one value, without the arithmetic: most runs have one dataset, and a search many runs."""
+    if not (isinstance(value, int | float) and math.isfinite(value)):
+        return {}
+    number = float(value)
+    return {"mean": number + 0.0, "min": number, "max": number, "std": 0.0}
 
 
 def build_scenario_metrics(analyses: Mapping[str, Mapping[str, Any]]) -> MetricStats:
@@ -51,8 +66,17 @@ def build_scenario_metrics(analyses: Mapping[str, Mapping[str, Any]]) -> MetricS
 
     Texts, such as the note on synthetic data, are no metrics.
     """
-    names = sorted({n for analysis in analyses.values() for n, v in analysis.items() if not isinstance(v, str)})
+    if len(analyses) == 1:
+        (analysis,) = analyses.values()
+        return {
+            "stats": {name: _stats_of_one(analysis[name]) for name in sorted(analysis) if _is_metric(analysis[name])}
+        }
+    names = sorted({name for analysis in analyses.values() for name, v in analysis.items() if _is_metric(v)})
     return {"stats": {name: metric_stats(a[name] for a in analyses.values() if name in a) for name in names}}
+
+
+def _is_metric(value: Any) -> bool:
+    return not isinstance(value, str)
 
 
 def flatten_metric_stats(stats: Mapping[str, Stats], prefix: str = "") -> Stats:
@@ -80,7 +104,8 @@ def aggregated_value(metric: str, values: Iterable[float], aggregate: Mapping[st
     """
     reduce = _REDUCE[aggregate_mode(metric, aggregate)]
     numbers = finite(values)
-    return reduce(numbers) if numbers else None
+    value = reduce(numbers) if numbers else math.nan
+    return value if math.isfinite(value) else None
 
 
 def merge_suite_payload(
@@ -92,18 +117,23 @@ def merge_suite_payload(
 
     `aggregated` is the given value, else the mean; a metric without statistics has null.
     """
-    means = scenario_means(scenario_metrics or {})
     values = aggregate_values or {}
+    aggregated = {name: values.get(name, stats.get("mean")) for name, stats in aggregate_stats.items()}
+    labels = None if scenario_metrics is None else list(scenario_metrics)
+    return _payload(aggregate_stats, aggregated, scenario_means(scenario_metrics or {}), labels)
+
+
+def _payload(
+    stats: Mapping[str, Stats],
+    aggregated: Mapping[str, float | None],
+    means: Mapping[str, Mapping[str, float]],
+    labels: list[str] | None,
+) -> dict[str, Any]:
     metrics = {
-        name: {
-            "stats": dict(aggregate_stats[name]),
-            "aggregated": values[name] if name in values else aggregate_stats[name].get("mean"),
-            "scenarios": means.get(name, {}),
-        }
-        for name in sorted(aggregate_stats)
+        name: {"stats": dict(stats[name]), "aggregated": aggregated[name], "scenarios": dict(means.get(name, {}))}
+        for name in sorted(stats)
     }
-    labels = {} if scenario_metrics is None else {"scenario_labels": list(scenario_metrics)}
-    return {"metrics": metrics, **labels}
+    return {"metrics": metrics} if labels is None else {"metrics": metrics, "scenario_labels": labels}
 
 
 def suite_metrics(
@@ -113,8 +143,14 @@ def suite_metrics(
     per_scenario = {label: build_scenario_metrics(analyses) for label, analyses in scenarios.items()}
     means = scenario_means(per_scenario)
     stats = {name: metric_stats(values.values()) for name, values in means.items()}
-    aggregated = {name: aggregated_value(name, values.values(), aggregate) for name, values in means.items()}
-    return merge_suite_payload(stats, aggregated, per_scenario)
+    aggregated = {name: _aggregated(name, stats[name], values, aggregate) for name, values in means.items()}
+    return _payload(stats, aggregated, means, list(scenarios))
+
+
+def _aggregated(metric: str, stats: Stats, values: Mapping[str, float], aggregate: Mapping[str, Any]) -> float | None:
+    """`aggregated_value`, read from the statistics where they have it."""
+    mode = aggregate_mode(metric, aggregate)
+    return stats.get(mode) if mode in FIELDS else aggregated_value(metric, values.values(), aggregate)
 
 
 @dataclass(frozen=True, slots=True)
