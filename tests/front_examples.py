@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from config.dump import streamlined_json, strip_metadata
+from config.dump import strip_metadata
 from config.load import load_config
 from config.objectives import metric_weight
+from optimization.archive import entry_id, member_text
 
 SCORING = ["adg_pnl", "drawdown_worst_usd", "loss_profit_ratio"]
 METRICS = [*SCORING, "adg_usd", "gain_usd", "sharpe_ratio_usd", "position_held_hours_max", "equity_choppiness_usd"]
@@ -78,17 +78,10 @@ def member_entry(
     return entry
 
 
-def entry_id(entry: Mapping[str, Any]) -> str:
-    """The sha256 that names the file: of the entry without its hold-out."""
-    return hashlib.sha256(
-        json.dumps({k: v for k, v in entry.items() if k != "holdout"}, sort_keys=True).encode()
-    ).hexdigest()
-
-
 def write_member(folder: Path, entry: Mapping[str, Any], name: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name or entry_id(entry)}.json"
-    path.write_text(streamlined_json(entry, max_inline=72))
+    path.write_text(member_text(entry))
     return path
 
 

@@ -5,6 +5,7 @@ Older files are read too: names with the distance in front of the id, metrics as
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +14,12 @@ from typing import Any
 
 from config.objectives import STATS, canonical_scoring
 from core.errors import ConfigError, DataError, UsageError
-from core.files import read_json
+from optimization.run_files import ROOT
 from optimization.space import Vector
 
 PARETO = "pareto"
 HOLDOUT = "holdout"
 FLAT_METRICS = "analyses_combined"
-RESULTS_ROOT = Path("optimize_results")
 
 Stats = dict[str, float]
 
@@ -73,9 +73,7 @@ def member_id(path: Path) -> str:
 
 def read_member(path: Path) -> Member:
     """Read one member. Raises DataError naming the file and what it lacks; FileNotFoundError if it is gone."""
-    entry = read_json(path)
-    if not isinstance(entry, dict):
-        raise _no_member(path, f"it holds a {type(entry).__name__}, not an object")
+    entry = read_entry(path)
     holdout = entry.pop(HOLDOUT, None)
     if "metrics" not in entry and FLAT_METRICS in entry:
         entry["metrics"] = metrics_of_flat(entry.pop(FLAT_METRICS))
@@ -92,6 +90,17 @@ def read_member(path: Path) -> Member:
     except (TypeError, ValueError, AttributeError) as exc:
         raise _no_member(path, str(exc)) from exc
     return Member(path, member_id(path), entry, holdout, objectives, violation, values, stats, scenarios)
+
+
+def read_entry(path: Path) -> dict[str, Any]:
+    """The content of a member's file as it is. Raises DataError when it is no JSON object."""
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as exc:
+        raise _no_member(path, f"it is not JSON ({exc})") from exc
+    if not isinstance(entry, dict):
+        raise _no_member(path, f"it holds a {type(entry).__name__}, not an object")
+    return entry
 
 
 def _no_member(path: Path, reason: str) -> DataError:
@@ -188,7 +197,7 @@ def runs_below(root: Path) -> list[Path]:
     return sorted(folder.parent for folder in root.glob(f"*/{PARETO}") if folder.is_dir())
 
 
-def newest_pareto(root: Path = RESULTS_ROOT) -> Path:
+def newest_pareto(root: Path = ROOT) -> Path:
     """The `pareto` folder changed last. Raises UsageError when there is none."""
     folders = [run / PARETO for run in runs_below(root)]
     if not folders:
