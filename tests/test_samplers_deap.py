@@ -11,8 +11,9 @@ import pytest
 from core.errors import ConfigError
 from optimization.pareto import select
 from optimization.samplers.coordinates import Coordinates
-from optimization.samplers.deap_nsga2 import DeapNsga2, Variation, VariationSettings
+from optimization.samplers.deap_nsga2 import DeapNsga2, Variation
 from optimization.samplers.protocol import Evaluated, Fitness, Proposal
+from optimization.samplers.settings import VariationSettings
 from optimization.space import Gene, SearchSpace
 
 SPACE = SearchSpace(

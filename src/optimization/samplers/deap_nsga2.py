@@ -8,61 +8,35 @@ from dataclasses import dataclass
 
 import msgpack
 import numpy as np
+from deap.tools import cxSimulatedBinaryBounded, mutPolynomialBounded
 
 from config.changes import Config
-from config.check import is_number
-from core.errors import ConfigError
 from core.rng import variation
 from optimization.pareto import select
 from optimization.samplers.coordinates import Coordinates
 from optimization.samplers.protocol import Evaluated, Fitness, Proposal
+from optimization.samplers.settings import VariationSettings
 from optimization.space import SearchSpace, Vector
-
-
-@dataclass(frozen=True, slots=True)
-class VariationSettings:
-    """How offspring are made: probabilities per offspring (`mutation_indpb`: per gene), distribution indices (4.3)."""
-
-    crossover_probability: float
-    mutation_probability: float
-    crossover_eta: float
-    mutation_eta: float
-    mutation_indpb: float
-
-    @classmethod
-    def of(cls, config: Config, genes: int) -> VariationSettings:
-        """Those of `config["optimize"]`. Raises ConfigError when the two probabilities exceed 1 together."""
-        optimize = config["optimize"]
-        crossover, mutation = optimize["crossover_probability"], optimize["mutation_probability"]
-        if crossover + mutation > 1 + 1e-12:
-            raise ConfigError(
-                f"optimize.crossover_probability {crossover} + optimize.mutation_probability {mutation} exceed 1: "
-                "an offspring is either crossed or mutated"
-            )
-        indpb = optimize["mutation_indpb"]
-        indpb = min(float(indpb), 1.0) if is_number(indpb) and indpb > 0 else 1.0 / genes
-        return cls(crossover, mutation, optimize["crossover_eta"], optimize["mutation_eta"], indpb)
 
 
 class Variation:
     """DEAP's bounded operators on the coordinates of all genes; they draw from the global `random`."""
 
     def __init__(self, coordinates: Coordinates, settings: VariationSettings) -> None:
-        from deap.tools import cxSimulatedBinaryBounded, mutPolynomialBounded  # 40 ms
-
-        self._cross, self._mutate = cxSimulatedBinaryBounded, mutPolynomialBounded
         self._limits = {"low": coordinates.lows, "up": coordinates.highs}
         self._settings = settings
 
     def crossed(self, a: Sequence[float], b: Sequence[float]) -> tuple[list[float], list[float]]:
         """Two children of two parents."""
-        first, second = self._cross(list(a), list(b), eta=self._settings.crossover_eta, **self._limits)
+        first, second = cxSimulatedBinaryBounded(list(a), list(b), eta=self._settings.crossover_eta, **self._limits)
         return first, second
 
     def mutated(self, parent: Sequence[float]) -> list[float]:
         """A mutant."""
         settings = self._settings
-        (child,) = self._mutate(list(parent), eta=settings.mutation_eta, indpb=settings.mutation_indpb, **self._limits)
+        (child,) = mutPolynomialBounded(
+            list(parent), eta=settings.mutation_eta, indpb=settings.mutation_indpb, **self._limits
+        )
         return list(child)
 
 
@@ -127,3 +101,8 @@ class DeapNsga2:
         self._population = [
             self._member(genome, Fitness(objectives, violation)) for genome, objectives, violation in rows
         ]
+
+
+def deap_sampler(space: SearchSpace, config: Config) -> DeapNsga2:
+    """The sampler of a config. Raises ConfigError when probabilities or population size cannot be used."""
+    return DeapNsga2(space, VariationSettings.of(config, len(space)), config["optimize"]["population_size"])
