@@ -75,6 +75,5 @@ class OptunaTpe:
 
 def _new_study(objectives: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # One estimate for all genes together: with one for each gene the past is sorted anew for every gene.
-    sampler = optuna.samplers.TPESampler(seed=variation.getrandbits(32), multivariate=True)
+    sampler = optuna.samplers.TPESampler(seed=variation.getrandbits(32))
     return optuna.create_study(directions=["minimize"] * objectives, sampler=sampler)

@@ -37,8 +37,9 @@ def make_sampler(space: SearchSpace, config: Config) -> Sampler:
     try:
         sampler = FACTORIES[name](name, space, config)
     except ModuleNotFoundError as exc:
+        library = str(exc.name).partition(".")[0]
         raise ToolMissingError(
-            f"optimize.sampler {name} needs {exc.name}: pip install -r requirements-samplers.txt"
+            f"optimize.sampler {name} needs {library}: pip install -r requirements-samplers.txt"
         ) from exc
     lag = optional_config_value(config, "optimize.pipeline").get("lag", 1)
     if lag > sampler.max_lag:
