@@ -262,7 +262,7 @@ def _nearest(metric: str) -> str:
     import difflib  # only needed for a hint
 
     currency = {f"{name}_{suffix}" for name in CURRENCY_METRICS for suffix in ("usd", "btc")}
-    known = sorted(SHARED_METRICS | _SHARED_UNPREFIXED | currency)
+    known = sorted(SHARED_METRICS | _SHARED_UNPREFIXED | CURRENCY_METRICS | currency)
     close = difflib.get_close_matches(metric, known, n=1)
     return f"; did you mean {close[0]}?" if close else "; check the spelling"
 
@@ -299,10 +299,8 @@ def default_stat(penalize_if: str) -> str:
     return {"greater_than": "max", "less_than": "min"}.get(penalize_if, "mean")
 
 
-def limit_violation(limit: Limit, value: float) -> float:
-    """How far a resolved limit is exceeded, times 1e6; 0 when it holds. A value that is not finite violates by 1."""
-    if not math.isfinite(value):
-        return 1.0
+def limit_excess(limit: Limit, value: float) -> float:
+    """How far a resolved limit is exceeded; below 0 the room that is left."""
     match limit["penalize_if"]:
         case "greater_than":
             excess = value - limit["value"]
@@ -314,4 +312,9 @@ def limit_violation(limit: Limit, value: float) -> float:
         case _:
             low, high = limit["range"]
             excess = min(value - low, high - value)
-    return max(0.0, float(excess)) * 1e6
+    return float(excess)
+
+
+def limit_violation(limit: Limit, value: float) -> float:
+    """What exceeding a resolved limit costs: the excess times 1e6, 0 when it holds, 1 if the value is not finite."""
+    return max(0.0, limit_excess(limit, value)) * 1e6 if math.isfinite(value) else 1.0

@@ -72,5 +72,6 @@ def metric_values(row: npt.NDArray[np.float64], exposure_limits: Mapping[Pside, 
 def _per_exposure(values: npt.NDArray[np.float64], limit: float) -> npt.NDArray[np.float64]:
     """A value per unit of the limit, 0 without one; what is no number stays none."""
     if limit > 0.0:
-        return values / limit
+        with np.errstate(over="ignore"):
+            return values / limit
     return np.where(np.isnan(values), values, 0.0)
