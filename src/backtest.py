@@ -11,10 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from core.clock import SystemClock
 from core.errors import UsageError
-from core.log import LEVELS, parse_level
-from core.log import setup as setup_logging
 from core.program import run_program
 
 logger = logging.getLogger("backtest")
@@ -46,41 +43,12 @@ def main(argv: Sequence[str]) -> int:
     if given.help_text is not None:
         sys.stdout.write(given.help_text + "\n")
         return 0
+    from runs.program_config import read_config  # 0.1 s that `--help` should not wait for
+
     config = read_config(given.config_path, given.values, given.options)
     ensure_extension(rust, Extension(say=logger.warning))
     backtest(config, given.options)
     return 0
-
-
-def read_config(path: str | None, values: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The config the run uses: loaded, with the command line's values, suite switch and resolved overrides."""
-    from config.check import odd_values
-    from config.cli import debug_level, update_config_with_args
-    from config.load import load_config
-    from config.normalize import format_config
-    from config.overrides import resolve_coin_overrides
-    from config.suite import apply_suite_options
-
-    clock = SystemClock()
-    setup_logging(debug_level(options, None)[0])
-    config = load_config(path, clock=clock)
-    config = format_config(update_config_with_args(config, values, clock), clock=clock)
-    level, warning = debug_level(options, config["logging"]["level"])
-    setup_logging(level)
-    for line in [*([warning] if warning else []), *odd_values(config)]:
-        logger.warning(line)
-    config["backtest"] |= {name.partition(".")[2]: value for name, value in values.items() if ".cm_" in name}
-    if "cm_debug_level" in config["backtest"]:
-        set_level(("candles", "candlestick_manager"), config["backtest"]["cm_debug_level"])
-    config = resolve_coin_overrides(config, clock=clock)
-    other = options.get("suite_config")
-    return apply_suite_options(config, options.get("suite"), load_config(other, clock=clock) if other else None)
-
-
-def set_level(names: Sequence[str], debug_level: int) -> None:
-    """Let some loggers say more, or less, than the rest."""
-    for name in names:
-        logging.getLogger(name).setLevel(LEVELS[parse_level(debug_level) or 0])
 
 
 def backtest(config: dict[str, Any], options: Mapping[str, Any]) -> None:

@@ -6,26 +6,20 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from config.scenario_config import SuiteData, apply_scenario, suite_warmup_minutes
-from config.scenarios import Scenario, SuitePlan, master_config, plan_suite
-from config.settings import BacktestSettings, backtest_settings
 from core.clock import Clock, SystemClock
 from core.errors import PassivbotError, RunError
 from core.files import write_text
-from core.paths import DEFAULT_CACHE_DIR
-from markets.symbols import CoinMaps
 from reporting.files import time_name
 from reporting.suite_tables import print_suite
-from runs.data import Config, Prepared, load_data
-from runs.standalone import Simulated, simulate, with_coins, write_result
-from simulation.dataset import Dataset
-from simulation.suite import ScenarioResult, slice_dataset
+from runs.data import Config, load_data
+from runs.standalone import Simulated, simulate, write_result
+from runs.suite_data import PlannedSuite, Task
+from simulation.suite import ScenarioResult
 from simulation.suite_summary import ScenarioRun, suite_metrics, suite_summary
 
 logger = logging.getLogger("backtest")
@@ -34,20 +28,10 @@ SUITE_RUNS = "suite_runs"
 SUMMARY = "suite_summary.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A scenario on one dataset: the config it runs with, and its rows of the data."""
-
-    label: str
-    config: Config
-    dataset: Dataset
-    coins: tuple[str, ...]
-
-
 def run_suite(config: Config, options: Mapping[str, Any]) -> Path:
     """Run all scenarios and write their results; the suite's directory. Raises ConfigError, DataError, RunError."""
     started, clock = time.monotonic(), SystemClock()
-    suite = _Suite(options, clock)
+    suite = PlannedSuite(options, clock)
     prepared = load_data(config, options, suite.arrange)
     tasks = list(suite.tasks(prepared))
     root = _new_directory(Path(config["backtest"]["base_dir"]) / SUITE_RUNS, clock)
@@ -57,41 +41,6 @@ def run_suite(config: Config, options: Mapping[str, Any]) -> Path:
     _draw(root, results)
     logger.info("Suite %s completed: %d scenarios in %.2f s", root.name, len(results), time.monotonic() - started)
     return root
-
-
-class _Suite:
-    """What is planned before the data are prepared, and what becomes of it afterwards."""
-
-    def __init__(self, options: Mapping[str, Any], clock: Clock) -> None:
-        self._clock = clock
-        self._to_coin = CoinMaps(Path(options.get("cache_dir", DEFAULT_CACHE_DIR))).symbol_to_coin
-        self._plan: SuitePlan | None = None
-
-    def arrange(self, final: Config) -> tuple[Config, BacktestSettings]:
-        """Data for all scenarios: their coins, the union of their windows, the longest warm-up."""
-        plan = plan_suite(final, clock=self._clock, to_coin=self._to_coin)
-        warmup = suite_warmup_minutes(final, plan.scenarios, clock=self._clock)
-        settings = replace(backtest_settings(master_config(final, plan)), warmup_minutes=warmup)
-        self._plan = plan
-        return final, settings
-
-    def tasks(self, prepared: Prepared) -> Iterator[Task]:
-        """Every scenario on every dataset that it may use; all are checked before the first one runs."""
-        assert self._plan is not None
-        datasets = {dataset.name: dataset for dataset in prepared.datasets}
-        data = SuiteData({name: {c: str(d.markets[c]["exchange"]) for c in d.coins} for name, d in datasets.items()})
-        for scenario in self._plan.scenarios:
-            yield from self._tasks_of(scenario, self._plan, prepared.config, datasets, data)
-
-    def _tasks_of(
-        self, scenario: Scenario, plan: SuitePlan, base: Config, datasets: Mapping[str, Dataset], data: SuiteData
-    ) -> Iterator[Task]:
-        config = apply_scenario(base, scenario, plan, data, clock=self._clock)
-        warmup = backtest_settings(config).warmup_minutes
-        for name, coins in config["backtest"]["coins"].items():
-            window = (scenario.window.start_date, scenario.window.end_date)
-            view = slice_dataset(datasets[name], *window, warmup, scenario.label)
-            yield Task(scenario.label, with_coins(config, name, coins), view, tuple(coins))
 
 
 def _new_directory(parent: Path, clock: Clock) -> Path:

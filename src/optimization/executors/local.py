@@ -7,9 +7,10 @@ and batches (their last run keeps the other threads waiting) are both slower; `.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +33,7 @@ class _Unfinished:
     missing: int
     seconds: float = 0.0
     error: str | None = None
-
-
-@dataclass(slots=True)
-class _Numbers:
-    """The queue's numbers of runs: which task and which of its runs."""
-
-    next: int = 0
-    of: dict[int, tuple[int, int]] = field(default_factory=dict)
+    refused: bool = False
 
 
 class LocalExecutor:
@@ -51,26 +45,24 @@ class LocalExecutor:
         self.workers, self._timeout_s = workers, timeout_s
         self._evaluator = evaluator
         self._queue = EngineQueue(evaluator.bundles)
-        self._numbers = _Numbers()
-        self._tasks: dict[int, _Unfinished] = {}
+        self._numbers = itertools.count()
+        self._runs: dict[int, tuple[_Unfinished, int]] = {}
         self._refused: list[Reply] = []
         self._thread = threading.Thread(target=self._queue.serve, args=(workers,), name="engine", daemon=True)
         self._thread.start()
 
     def submit(self, task: Task) -> None:
+        unfinished = _Unfinished(task, [], 0)
         try:
             runs = self._evaluator.engine_runs(task)
-            self._tasks[task.id] = _Unfinished(task, [None] * len(runs), len(runs))
+            unfinished.rows, unfinished.missing = [None] * len(runs), len(runs)
             for at, (dataset, spec) in enumerate(runs):
-                self._queue.submit(self._number(task.id, at), dataset, spec)
+                number = next(self._numbers)
+                self._queue.submit(number, dataset, spec)
+                self._runs[number] = (unfinished, at)
         except ValueError as exc:  # the engine cannot read the parameters: the other runs of the task are for nothing
-            self._tasks.pop(task.id, None)
+            unfinished.refused = True
             self._refused.append(Failure(task.id, str(exc)))
-
-    def _number(self, task_id: int, run: int) -> int:
-        self._numbers.next += 1
-        self._numbers.of[self._numbers.next] = (task_id, run)
-        return self._numbers.next
 
     def poll(self, timeout_s: float) -> list[Reply]:
         replies, self._refused = self._refused, []
@@ -84,21 +76,18 @@ class LocalExecutor:
                 break
         return replies
 
-    def _reply(self, number: int, values: npt.NDArray[np.float64], error: str | None, seconds: float) -> Reply | None:
+    def _reply(self, done: _DoneRun) -> Reply | None:
         """The answer of a task whose last run has come in."""
-        task_id, run = self._numbers.of.pop(number)
-        unfinished = self._tasks.get(task_id)
-        if unfinished is None:  # refused after some of its runs had been queued
-            return None
+        number, values, error, seconds = done
+        unfinished, run = self._runs.pop(number)
         unfinished.rows[run], unfinished.missing = values, unfinished.missing - 1
         unfinished.seconds += seconds
         unfinished.error = unfinished.error or (None if error is None else self._explained(error, seconds))
-        if unfinished.missing:
+        if unfinished.missing or unfinished.refused:
             return None
-        del self._tasks[task_id]
         if unfinished.error is not None:
-            return Failure(task_id, unfinished.error)
-        return Answer(task_id, np.array(unfinished.rows), unfinished.seconds)
+            return Failure(unfinished.task.id, unfinished.error)
+        return Answer(unfinished.task.id, np.array(unfinished.rows), unfinished.seconds)
 
     def _explained(self, error: str, seconds: float) -> str:
         if self._timeout_s is not None and seconds > self._timeout_s:

@@ -1,0 +1,218 @@
+"""A run of the optimizer: a new one, or one that was stopped (`optimizer_pareto_tools.md` 1.3, 13.6)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.changes import Config
+from config.dump import strip_metadata, without_runtime_keys
+from config.schema import SECTIONS
+from core.clock import Clock, SystemClock
+from core.dates import ts_to_date
+from core.errors import ConfigError, DataError, PassivbotError, RunError, UsageError
+from core.rng import Streams, draw_seed
+from optimization.candidates_log import CandidateFormat
+from optimization.context import EvalContext, build_context, engine_bundle
+from optimization.dispatch import Dispatcher
+from optimization.driver import Parts, Search, Stopped
+from optimization.evaluator import Evaluator
+from optimization.executors.registry import Work, make_executor
+from optimization.identity import differences, identity_hash, identity_of
+from optimization.initial import seed_vectors
+from optimization.outcome import Judge
+from optimization.recorder import Recorder, RecordSettings, read_checkpoint
+from optimization.report import Report
+from optimization.run_files import ROOT, RunFiles, new_run, run_name
+from optimization.search_state import SearchState
+from optimization.settings import Plan
+from optimization.space import Vector
+from optimization.stop import Stop, stopped_by_signals
+from runs.program_config import completed, set_up_logging
+from runs.search_display import SearchDisplay
+from runs.search_runs import prepare_search
+from runs.start_configs import start_configs, start_files
+from simulation.dataset import Dataset
+
+logger = logging.getLogger("optimize")
+
+MAY_CHANGE = (
+    "optimize.iters", "optimize.n_cpus", "optimize.executor", "optimize.checkpoint_interval_s", "logging.level",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run whose data are there. `config` has final coins and no metadata; `seeds` are starting vectors."""
+
+    config: Config
+    plan: Plan
+    context: EvalContext
+    datasets: tuple[Dataset, ...]
+    seed: int
+    identity: Mapping[str, Any]
+    seeds: tuple[Vector, ...] = ()
+    address: str | None = None
+
+
+def start_search(config: Config, options: Mapping[str, Any]) -> Path:
+    """A new run; its directory. Raises KeyboardInterrupt when it was stopped by a signal."""
+    clock = SystemClock()
+    plan = Plan.of(config)
+    seeds = _starting_vectors(plan, options.get("start", ()), clock)
+    seed = draw_seed() if plan.seed is None else int(plan.seed)
+    run = _prepare(config, options, plan, seed, seeds)
+    suite = bool(config["backtest"]["suite"]["enabled"])
+    files = new_run(ROOT, run_name(run.config, _coins_in_name(run, suite=suite), clock, suite=suite))
+    info = {
+        "config": run.config,
+        "seed": str(seed),
+        "identity": run.identity,
+        "started": ts_to_date(clock.now_ms()),
+        "executor": plan.executor,
+        "hosts": 1,
+    }
+    files.write_info(info)
+    logger.info("results go to %s, seed %d", files.directory, seed)
+    _run(run, files, info, clock)
+    return files.directory
+
+
+def resume_search(directory: Path, values: Mapping[str, Any], options: Mapping[str, Any]) -> Path:
+    """Go on with a stopped run as if it had never stopped. Raises as `start_search`."""
+    clock = SystemClock()
+    files = RunFiles(directory)
+    info = files.read_info()
+    _check_changes(values, options)
+    checkpoint = read_checkpoint(files)
+    config = completed(info["config"], values, {})
+    set_up_logging(config, options)
+    plan = Plan.of(config)
+    run = _prepare(config, options, plan, int(info["seed"]), ())
+    changed = list(differences(info["identity"], run.identity))
+    if changed:
+        raise DataError(f"{directory} cannot be resumed: it has other {', '.join(changed)} now{files.hint}")
+    if checkpoint["identity"] != identity_hash(run.identity):
+        raise DataError(f"{files.checkpoint} belongs to another run than run.json{files.hint}")
+    logger.info("resuming %s after %d evaluations, seed %d", directory, checkpoint["records"], run.seed)
+    _run(run, files, info, clock, checkpoint)
+    return directory
+
+
+def _starting_vectors(plan: Plan, paths: Sequence[str], clock: Clock) -> tuple[Vector, ...]:
+    if not paths:
+        return ()
+    vectors = seed_vectors(start_configs(start_files(paths), clock), plan.space)
+    if not vectors:
+        raise UsageError(f"--start {' '.join(paths)}: none of the files is a config that fits the bounds")
+    return tuple(vectors)
+
+
+def _check_changes(values: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    fixed = {"start": "--start", "suite": "--suite", "suite_config": "--suite-config", "fine_tune_params": "-ft"}
+    refused = [name for name in values if name not in MAY_CHANGE] + [fixed[name] for name in options if name in fixed]
+    if refused:
+        allowed = ", ".join(MAY_CHANGE)
+        raise ConfigError(f"a resumed run cannot have another {', '.join(refused)}; it may have another {allowed}")
+
+
+def _prepare(config: Config, options: Mapping[str, Any], plan: Plan, seed: int, seeds: tuple[Vector, ...]) -> Prepared:
+    data, runs = prepare_search(config, options, SystemClock())
+    context = build_context(plan.space, plan.gene_overrides, runs, data.datasets)
+    final = _recorded(data.config, {d.name: list(d.coins) for d in data.datasets})
+    schedule = {"chunk_size": plan.schedule.chunk_size, "lag": plan.schedule.lag}
+    identity = identity_of(final, seed, context, data.datasets, schedule)
+    return Prepared(final, plan, context, data.datasets, seed, identity, seeds, options.get("ray_address"))
+
+
+def _recorded(config: Config, coins: Mapping[str, Sequence[str]]) -> Config:
+    """The config as records hold it: six sections; the coins of each dataset unless scenarios have their own."""
+    kept: Config = strip_metadata(without_runtime_keys(config))
+    kept = {name: part for name, part in kept.items() if name in SECTIONS and name != "paper"}
+    if not config["backtest"]["suite"]["enabled"]:
+        kept["backtest"]["coins"] = dict(coins)
+    return kept
+
+
+def _coins_in_name(run: Prepared, *, suite: bool) -> list[str]:
+    runs = run.context.runs[:1] if suite else run.context.runs
+    return sorted({coin for one in runs for coin in one.backtest_params["coins"]})
+
+
+def _run(
+    run: Prepared, files: RunFiles, info: Mapping[str, Any], clock: Clock, checkpoint: Mapping[str, Any] | None = None
+) -> None:
+    """One sitting, to the end or until it is stopped."""
+    stop, plan = Stop(), run.plan
+    recorder = Recorder(files, _record_settings(run))
+    evaluator = Evaluator(run.context, [engine_bundle(dataset) for dataset in run.datasets])
+    state = None if checkpoint is None else SearchState.of(checkpoint)
+    names = [(objective.name, objective.weight) for objective in plan.scoring.objectives]
+    with ExitStack() as stack:
+        work = Work(evaluator, run.datasets, plan.workers, plan.timeout_s, stop, stack, run.address)
+        executor = make_executor(plan.executor, work)
+        stack.callback(executor.close)
+        stack.enter_context(stopped_by_signals(stop, lambda: executor.close(hard=True)))
+        display = stack.enter_context(SearchDisplay(names))
+        report = Report(
+            [name for name, _ in names],
+            plan.expected(len(run.seeds), run.config["optimize"]),
+            plan.schedule.generation,
+            display.show,
+            seconds_before=0.0 if state is None else state.elapsed_s,
+        )
+        dispatcher = Dispatcher(executor, len(run.context.runs), split=plan.split_scenarios)
+        judge = Judge(run.context, plan.scoring)
+        parts = Parts(
+            plan.space, plan.sampler, plan.schedule, Streams.of(run.seed), dispatcher, judge, recorder, report, stop,
+            run.config["bot"], plan.checkpoint_interval_s,
+        )  # fmt: skip
+        search = Search(parts, run.seeds)
+        stack.callback(recorder.close)
+        restored = None if checkpoint is None else recorder.restore(checkpoint)
+        recorder.open()
+        if restored is not None and state is not None:
+            search.restore(state, restored)
+        logger.info("Initial population size: %d", plan.sampler.population_size)
+        _search(search)
+        recorder.finish()
+    finished = {"finished": ts_to_date(clock.now_ms()), "records": recorder.records}
+    files.write_info({**info, **finished, "records_sha256": recorder.records_sha256})
+    logger.info("records_sha256 %s", recorder.records_sha256)
+    logger.info(
+        "Optimization complete: %d generations, %d evaluations, front %d, %.1f s; %s",
+        plan.schedule.chunks * plan.schedule.chunk_size // max(1, plan.schedule.generation), recorder.records,
+        len(recorder.archive), report.elapsed_s(), files.pareto,
+    )  # fmt: skip
+
+
+def _search(search: Search) -> None:
+    """Search; whatever ends it early, the last boundary is on the disk."""
+    try:
+        search.run()
+    except Stopped:
+        search.write_checkpoint()
+        raise KeyboardInterrupt from None
+    except BaseException as exc:
+        if not isinstance(exc, PassivbotError):
+            logger.exception("the search failed; it can be resumed")
+        with suppress(RunError):  # one attempt: what is wrong is told below
+            search.write_checkpoint()
+        raise
+
+
+def _record_settings(run: Prepared) -> RecordSettings:
+    optimize = run.config["optimize"]
+    return RecordSettings(
+        config=run.config,
+        layout=CandidateFormat(len(run.plan.space), len(run.plan.scoring.objectives)),
+        identity=identity_hash(run.identity),
+        digits=int(optimize["round_to_n_significant_digits"]),
+        max_size=int(optimize["pareto_max_size"]),
+        write_all=bool(optimize["write_all_results"]),
+        compress=bool(optimize["compress_results_file"]),
+    )
