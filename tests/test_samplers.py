@@ -58,6 +58,21 @@ def test_same_seed_same_genomes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_stream_of_variation_decides(name: str) -> None:
+    """From the same population another stream makes other offspring, and the same stream the same."""
+
+    def offspring(seed: int) -> list[Vector]:
+        sampler = make_sampler(SPACE, config(name, **OPTIONS.get(name, {})))
+        rng = np.random.default_rng(1)
+        first = evaluate([SPACE.random(rng) for _ in range(sampler.population_size)])
+        Streams.of(seed)
+        sampler.tell(first)
+        return [proposal.genome for proposal in sampler.ask(12)]
+
+    assert offspring(1) == offspring(1) != offspring(2)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_genomes_are_raw_but_valid(name: str) -> None:
     """Proposals lie within bounds, stepped genes on their grid, fixed genes at their value; any chunk size will do."""
     run = started(name).go(2, 7)

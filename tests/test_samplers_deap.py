@@ -83,6 +83,15 @@ def test_coordinates() -> None:
     assert fixed_on_grid.genome([1e-6]) == (5,)
 
 
+def test_both_ways_to_write_the_last_grid_point() -> None:
+    """7 x 0.01 above 0.5 is beyond 0.57 by rounding: crossing the two writings of that point fails nowhere."""
+    coordinates = Coordinates.of_all(SearchSpace((Gene("long_a", "long", "a", 0.5, 0.57, 0.01),), 3))
+    variation = Variation(coordinates, replace(SETTINGS, crossover_eta=20.5))
+    for _ in range(20):
+        children = variation.crossed(coordinates.of((0.57,)), coordinates.of((0.5 + 7 * 0.01,)))
+        assert [coordinates.genome(child) for child in children] == [(0.5700000000000001,)] * 2
+
+
 def test_fixed_genes_use_up_draws() -> None:
     """A fixed gene takes part in the draws, so that fixing one does not shift those of the others."""
     random.seed(3)

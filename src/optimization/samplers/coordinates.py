@@ -36,11 +36,12 @@ class Coordinates:
         return len(self._genes)
 
     def of(self, genome: Vector) -> list[float]:
-        """The coordinates of a genome; on a grid not rounded."""
-        return [
-            genome[position] if gene.step is None else gene.index_of(genome[position])
-            for position, gene in self._genes
-        ]  # fmt: skip
+        """The coordinates of a genome; on a grid not rounded, but not beyond its ends as rounding may leave them."""
+        found = []
+        for (position, gene), low, high in zip(self._genes, self.lows, self.highs, strict=True):
+            coordinate = genome[position] if gene.step is None else gene.index_of(genome[position])
+            found.append(low if coordinate < low else high if coordinate > high else coordinate)
+        return found
 
     def genome(self, coordinates: Sequence[float]) -> Vector:
         """The raw genome at coordinates: on a grid the nearest point."""

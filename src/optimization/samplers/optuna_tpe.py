@@ -55,10 +55,8 @@ class OptunaTpe:
         study.add_trials([self._trial(one) for one in evaluated])
 
     def _trial(self, one: Evaluated) -> Any:
-        coordinates, lows, highs = self._coordinates.of(one.genome), self._coordinates.lows, self._coordinates.highs
-        within = [min(max(x, low), high) for x, low, high in zip(coordinates, lows, highs, strict=True)]
         return optuna.create_trial(
-            params=dict(zip(self._distributions, within, strict=True)),
+            params=dict(zip(self._distributions, self._coordinates.of(one.genome), strict=True)),
             distributions=self._distributions,
             values=one.fitness.objectives,
             constraints={"violation": one.fitness.violation},

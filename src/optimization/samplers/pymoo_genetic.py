@@ -79,9 +79,8 @@ class PymooGenetic:
         self._algorithm.tell(infills=population)
 
     def _population(self, evaluated: Sequence[Evaluated]) -> Any:
-        x = [self._coordinates.of(one.genome) for one in evaluated]
         return Population.new(
-            X=np.clip(x, self._coordinates.lows, self._coordinates.highs),
+            X=np.array([self._coordinates.of(one.genome) for one in evaluated]),
             F=np.array([one.fitness.objectives for one in evaluated]),
             G=np.array([[one.fitness.violation] for one in evaluated]),
         )
