@@ -22,6 +22,7 @@ from config.objectives import CURRENCY_METRICS
 from core.clock import DAY_MS
 from core.dates import ts_to_date
 from core.terms import PSIDES
+from reporting.fill_tables import profit_by_coin
 from simulation.results import Analysis, BacktestResult
 
 WIDTH = 80
@@ -218,19 +219,13 @@ def _fills_by_coin(fills: pd.DataFrame) -> Table:
     table.add_column("coin", no_wrap=True, min_width=12)
     for head in ("fills", "long pnl", "short pnl", "fees", "profit"):
         table.add_column(head, justify="right", no_wrap=True, min_width=10)
-    sums = _sums_by_coin(fills)
-    for coin, row in sums.sort_values("net", ascending=False).iterrows():
+    sums = profit_by_coin(fills)
+    for coin, row in sums.iterrows():
         table.add_row(str(coin), *_coin_cells(row))
     table.add_section()
     table.add_row("all", *_coin_cells(sums.sum()), style="bold")
     return table
 
 
-def _sums_by_coin(fills: pd.DataFrame) -> pd.DataFrame:
-    columns: dict[str, Any] = {"fills": 1, "fees": fills["fee_paid"], "net": fills["pnl"] + fills["fee_paid"]}
-    columns |= {pside: fills["pnl"].where(fills["type"].str.endswith(pside), 0.0) for pside in PSIDES}
-    return fills.assign(**columns)[["coin", *columns]].groupby("coin").sum()
-
-
 def _coin_cells(row: pd.Series[Any]) -> list[str]:
-    return [f"{row['fills']:,.0f}", *(f"{row[name]:,.2f}" for name in ("long", "short", "fees", "net"))]
+    return [f"{row['fills']:,.0f}", *(f"{row[name]:,.2f}" for name in (*PSIDES, "fees", "profit"))]
