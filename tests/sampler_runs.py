@@ -61,7 +61,6 @@ def config(name: str, **changes: Any) -> dict[str, Any]:
             "crossover_eta": 20.0,
             "mutation_eta": 20.0,
             "mutation_indpb": 0.0,
-            "pipeline": {"chunk_size": None, "lag": 1},
         }
         | changes
     }

@@ -16,7 +16,7 @@ import pytest
 
 from core.errors import ConfigError
 from core.rng import Streams
-from optimization.samplers.protocol import Fitness, Sampler
+from optimization.samplers.protocol import Evaluated, Fitness, Sampler
 from optimization.samplers.pymoo_genetic import partitions, reference_directions
 from optimization.samplers.registry import FACTORIES, make_sampler
 from optimization.space import SearchSpace, Vector
@@ -94,20 +94,22 @@ def test_objectives_of_infeasible_candidates_do_not_count(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_resume_within_a_chunk(name: str) -> None:
-    """A sampler stored after some proposals of a chunk goes on with the others."""
+def test_resume_while_chunks_are_open(name: str) -> None:
+    """With a lag several chunks are asked for before the first of them is told; a stored sampler goes on exactly."""
     run = started(name).go(1, 10)
-    proposals = run.sampler.ask(6)
-    drawn = [next(proposals).genome for _ in range(2)]
+    chunks = [evaluate(run.ask(6)) for _ in range(3)]
+    run.sampler.tell(chunks[0])
     stored = run.stored()
-    rest = [proposal.genome for proposal in proposals]
-    chunk = evaluate([*drawn, *rest])
-    run.sampler.tell(chunk)
-    following = run.ask(5)
-    other = resumed(name, stored, **OPTIONS.get(name, {}))
-    assert other.ask(4) == rest
-    other.sampler.tell(chunk)
-    assert other.ask(5) == following
+    following = lagging(run, chunks[1:])
+    assert lagging(resumed(name, stored, **OPTIONS.get(name, {})), chunks[1:]) == following
+
+
+def lagging(run: Run, chunks: list[list[Evaluated]]) -> list[Vector]:
+    asked = []
+    for chunk in chunks:
+        asked += run.ask(5)
+        run.sampler.tell(chunk)
+    return asked + run.ask(5)
 
 
 def test_resume_in_a_fresh_process(tmp_path: Path) -> None:
@@ -162,8 +164,6 @@ def test_reference_directions(objectives: int, count: int, directions: int) -> N
     [
         ("simulated_annealing", {}, "'simulated_annealing' is not available; use one of deap_nsga2, pymoo_nsga2"),
         ("cma", {}, "optimize.sampler 'cma' is not available"),
-        ("optuna_tpe", {"pipeline": {"chunk_size": 10, "lag": 2}}, "lag 2 is too large for optuna_tpe"),
-        ("pymoo_nsga2", {"pipeline": {"lag": 3}}, "lag 3 is too large for pymoo_nsga2: it works with 1"),
         ("deap_nsga2", {"population_size": None}, "population_size is null: deap_nsga2 needs a number"),
         ("pymoo_nsga3", {"population_size": 250, "scoring": ["m"] * 9}, "250 is too small .* make it at least 495"),
         ("pymoo_nsga3", {"scoring": ["m"]}, "pymoo_nsga3 needs at least two entries in optimize.scoring"),
@@ -200,14 +200,12 @@ def test_advice(name: str, changes: dict[str, Any], line: str, caplog: pytest.Lo
     assert line in caplog.text
 
 
-def test_defaults() -> None:
-    """Without `sampler` and `pipeline` it is DEAP's NSGA-II, which can work with any lag."""
+def test_default() -> None:
+    """Without `optimize.sampler` it is DEAP's NSGA-II."""
     options = config("")
-    del options["optimize"]["sampler"], options["optimize"]["pipeline"]
+    del options["optimize"]["sampler"]
     sampler: Sampler = make_sampler(SPACE, options)
     assert type(sampler).__name__ == "DeapNsga2"
-    assert sampler.max_lag > 1000
-    make_sampler(SPACE, config("deap_nsga2", pipeline={"chunk_size": 8, "lag": 4}))
 
 
 @pytest.mark.parametrize(("name", "library"), [("pymoo_nsga2", "pymoo"), ("optuna_tpe", "optuna")])

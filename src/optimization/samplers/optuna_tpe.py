@@ -6,6 +6,7 @@ violation alone. Each proposal costs time that grows with the number of past can
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,12 +22,9 @@ from optimization.space import SearchSpace
 
 
 class OptunaTpe:
-    """A study in memory, and the trials of it that are being evaluated.
+    """A study in memory, and the trials of it that are being evaluated: proposals keep away from these."""
 
-    Where trials are running changes what is proposed next, so that chunks must be told before the next is asked for.
-    """
-
-    max_lag = 1
+    max_lag = sys.maxsize
 
     def __init__(self, space: SearchSpace, population_size: int) -> None:
         self.population_size = population_size

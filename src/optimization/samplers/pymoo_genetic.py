@@ -7,6 +7,7 @@ penalised objectives of `Fitness` serve as well as unpenalised ones would.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -34,7 +35,7 @@ from core.rng import variation
 from optimization.samplers.coordinates import Coordinates
 from optimization.samplers.protocol import Evaluated, Proposal
 from optimization.samplers.settings import VariationSettings
-from optimization.space import SearchSpace, Vector
+from optimization.space import SearchSpace
 
 Directions: TypeAlias = npt.NDArray[np.float64]
 Build: TypeAlias = Callable[..., Any]
@@ -45,13 +46,9 @@ SMS_OBJECTIVES = 4
 
 
 class PymooGenetic:
-    """An algorithm, its state, and what it has drawn already.
+    """An algorithm. It draws from a generator of its own, which is seeded once from the global one."""
 
-    It draws from a generator of its own, seeded once from the global one. Telling draws as well as asking does, so
-    that chunks must be told before the next is asked for.
-    """
-
-    max_lag = 1
+    max_lag = sys.maxsize
 
     def __init__(
         self, space: SearchSpace, settings: VariationSettings, population_size: int, build: Build, generations: int
@@ -60,15 +57,11 @@ class PymooGenetic:
         self._coordinates = Coordinates.of_free(space)
         self._settings, self._build, self._generations = settings, build, generations
         self._algorithm: Any = None
-        self._drawn: list[Vector] = []
 
     def ask(self, n: int) -> Iterator[Proposal]:
-        """`n` offspring, drawn together when the first is taken."""
-        for left in range(n, 0, -1):
-            if not self._drawn:
-                self._algorithm.n_offsprings = left
-                self._drawn = [self._coordinates.genome(x) for x in self._algorithm.ask().get("X").tolist()]
-            yield Proposal(self._drawn.pop(0))
+        """`n` offspring, drawn together."""
+        self._algorithm.n_offsprings = n
+        return (Proposal(self._coordinates.genome(x)) for x in self._algorithm.ask().get("X").tolist())
 
     def tell(self, evaluated: Sequence[Evaluated]) -> None:
         """The first time the population; later what became of a chunk."""
@@ -106,11 +99,11 @@ class PymooGenetic:
 
     def state(self) -> bytes:
         """The whole algorithm, generator included."""
-        return bytes(dill.dumps((self._algorithm, self._drawn)))
+        return bytes(dill.dumps(self._algorithm))
 
     def restore(self, state: bytes) -> None:
         """Take up a stored state."""
-        self._algorithm, self._drawn = dill.loads(state)
+        self._algorithm = dill.loads(state)
 
 
 class SeededTies:

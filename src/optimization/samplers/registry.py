@@ -35,16 +35,12 @@ def make_sampler(space: SearchSpace, config: Config) -> Sampler:
     if name != "deap_nsga2" and all(gene.is_fixed for gene in space.genes):
         raise ConfigError(f"optimize.bounds leave {name} nothing to search: in every one low equals high")
     try:
-        sampler = FACTORIES[name](name, space, config)
+        return FACTORIES[name](name, space, config)
     except ModuleNotFoundError as exc:
         library = str(exc.name).partition(".")[0]
         raise ToolMissingError(
             f"optimize.sampler {name} needs {library}: pip install -r requirements-samplers.txt"
         ) from exc
-    lag = optional_config_value(config, "optimize.pipeline").get("lag", 1)
-    if lag > sampler.max_lag:
-        raise ConfigError(f"optimize.pipeline.lag {lag} is too large for {name}: it works with {sampler.max_lag}")
-    return sampler
 
 
 def _deap(name: str, space: SearchSpace, config: Config) -> Sampler:
