@@ -280,6 +280,7 @@ class Search:
             self._seen.set_fitness(number, done.fitness)
         self._next_id = len(restored.done) + len(state.underway)
         self._write_lost_records(restored)
+        parts.recorder.restore_archive(restored.archive)
         for number, (genome, vector, exact) in state.underway.items():
             candidate = Candidate(genome, vector, identity(vector), exact)
             self._seen.add(candidate.key, number)

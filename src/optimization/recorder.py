@@ -161,10 +161,7 @@ class Recorder:
     # --- resuming
 
     def restore(self, checkpoint: Mapping[str, Any]) -> Restored:
-        """Bring files and archive to where the checkpoint was taken, before `open`.
-
-        What was recorded after it is returned, and so are records that the results file has lost.
-        """
+        """Bring the logs to where the checkpoint was taken, before `open`; the archive has to wait for lost records."""
         layout = self._settings.layout
         records = int(checkpoint["records"])
         done = list(layout.read(self.files.candidates, records))
@@ -173,10 +170,9 @@ class Recorder:
         if self._settings.write_all:
             _cut(self.files.results, kept_bytes)
         _cut(self.files.candidates, int(checkpoint["candidates_bytes"]))
-        self._restore_archive(checkpoint["archive"])
-        self._kept = set(checkpoint["archive"])
         self._lengths = Lengths(records, kept_bytes, int(checkpoint["candidates_bytes"]), checkpoint["digest"])
-        return Restored(done, tail, range(kept, records) if self._settings.write_all else range(0))
+        lost = range(kept, records) if self._settings.write_all else range(0)
+        return Restored(done, tail, lost, list(checkpoint["archive"]))
 
     def _tail(self, checkpoint: Mapping[str, Any]) -> dict[str, State]:
         """`{identity: metrics}` of what was recorded after the checkpoint."""
@@ -212,7 +208,8 @@ class Recorder:
         assert self._results is not None, "records are written"
         self._lengths.results += _write(self._results, self._packer.pack(number, varying), self.files.results)
 
-    def _restore_archive(self, ids: list[str]) -> None:
+    def restore_archive(self, ids: list[str]) -> None:
+        """Read the members of the checkpoint; lost ones are made of their records. Raises DataError if that fails."""
         missing = [identity for identity in ids if not self._is_readable(identity)]
         if missing:
             self._rebuild(set(missing))
@@ -220,6 +217,7 @@ class Recorder:
             member = read_member(self.files.pareto / f"{identity}.json")
             if not self.archive.load(identity, Fitness(member.objectives, member.violation)):
                 raise DataError(f"{member.path} does not fit the other members of its front")
+        self._kept = set(ids)
         self._members.sweep(ids)
 
     def _is_readable(self, identity: str) -> bool:
@@ -249,11 +247,12 @@ class Recorder:
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What a resumed run is told: candidates that are done, in order; metrics recorded after the checkpoint by
-    identity; numbers of records that have to be written again."""
+    identity; numbers of records that have to be written again; ids of the archive."""
 
     done: list[DoneCandidate]
     tail: dict[str, State]
     lost_records: range
+    archive: list[str]
 
 
 def read_checkpoint(files: RunFiles) -> State:

@@ -85,7 +85,7 @@ def start_search(config: Config, options: Mapping[str, Any]) -> Path:
 def resume_search(directory: Path, values: Mapping[str, Any], options: Mapping[str, Any]) -> Path:
     """Go on with a stopped run as if it had never stopped. Raises as `start_search`."""
     clock = SystemClock()
-    files = RunFiles(directory)
+    files = RunFiles(_as_named_first(directory))
     info = files.read_info()
     _check_changes(values, options)
     checkpoint = read_checkpoint(files)
@@ -101,6 +101,12 @@ def resume_search(directory: Path, values: Mapping[str, Any], options: Mapping[s
     logger.info("resuming %s after %d evaluations, seed %d", directory, checkpoint["records"], run.seed)
     _run(run, files, info, clock, checkpoint)
     return directory
+
+
+def _as_named_first(directory: Path) -> Path:
+    """From the working directory where it lies below that: records hold the name that a new run would have."""
+    absolute, here = directory.expanduser().resolve(), Path.cwd().resolve()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
 
 
 def _starting_vectors(plan: Plan, paths: Sequence[str], clock: Clock) -> tuple[Vector, ...]:
