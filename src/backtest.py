@@ -1,6 +1,6 @@
 """Backtest a config from the terminal: `python3 src/backtest.py [CONFIG] [options]`, `--help` for more.
 
-Also the functions of `backtest_engine.md` 17 under one name, imported when they are first used.
+Also the functions of `backtest_engine.md` 17 and of notebooks under one name, imported when they are first used.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ _HOMES = {
     "expand_analysis": "simulation.results",
     "process_forager_fills": "simulation.results",
     "post_process": "reporting.files",
+    "prepare_hlcvs_mss": "runs.prepared_arrays",
+    "create_forager_balance_figures": "reporting.plots.exploring",
+    "plot_fills_long": "reporting.plots.exploring",
+    "plot_fills_short": "reporting.plots.exploring",
+    "write_interactive_plot": "reporting.plots.interactive",
+    "CandleCube": "simulation.results",
 }
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from config.changes import SOURCES_KEY
+from config.coins import sides_of
 from config.overrides import resolve_coin_overrides
 from core.clock import SystemClock
 from core.errors import ConfigError
@@ -41,8 +43,17 @@ def _prepared(config: Config, exchange: str) -> Dataset:
     if exchange != COMBINED and exchange not in named:
         raise ConfigError(f"exchange is {exchange!r}: it is one of {', '.join(named)} (backtest.exchanges) or combined")
     chosen = named if exchange == COMBINED else [exchange]
+    _take_edited_lists(config)
     wanted = {**config["backtest"], "exchanges": list(chosen), "combine_ohlcvs": exchange == COMBINED}
     prepared = load_data(resolve_coin_overrides({**config, "backtest": wanted}, clock=SystemClock()), {})
     for key in ("live", "coin_overrides"):
         config[key] = prepared.config[key]
     return prepared.datasets[0]
+
+
+def _take_edited_lists(config: Config) -> None:
+    """Coin lists that were edited after loading count, not what the file said."""
+    sources = config.get(SOURCES_KEY, {})
+    for name, source in list(sources.items()):
+        if config["live"][name] != sides_of(source, f"live.{name}"):
+            del sources[name]

@@ -119,7 +119,9 @@ def plot_stuck_periods(equities: Floats, heading: Heading) -> Figure:
     for start, end in stuck_periods(equity)[:_MOST_STUCK]:
         days = (times[end] - times[start]) / np.timedelta64(1, "D")
         ax.axvspan(times[start], times[end], color=AMBER, alpha=0.25, linewidth=0.0)
-        ax.text(times[start], 0.99, f" {days:,.1f} d", transform=ax.get_xaxis_transform(), va="top", color=INK)
+        ax.text(
+            times[start], 0.99, f" {days:,.1f} d", transform=ax.get_xaxis_transform(), va="top", color=INK, fontsize=13
+        )
     ax.plot(*thinned(times, equity), color=BLUE, linewidth=1.3)
     return fig
 
