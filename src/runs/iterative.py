@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from config.check import odd_values
 from config.objectives import limit_excess
 from core.clock import Clock
 from core.errors import PassivbotError
@@ -26,8 +26,6 @@ from runs.data import Config, Prepared
 from runs.iterative_data import DataInStep, backtest_signature, bot_hash, read_config
 from runs.iterative_files import append_history, new_session_folder, run_folder, write_run
 from runs.standalone import simulate, with_coins
-
-logger = logging.getLogger(__name__)
 
 PROMPT = "iterbt> "
 HELP = """\
@@ -115,6 +113,8 @@ class Session:
         self.status = 0
 
     def _simulated(self, config: Config) -> Finished:
+        for line in odd_values(config):
+            self._console.print(f"warning: {line}", style="yellow", markup=False, soft_wrap=True)
         prepared = self._data.prepared(config)
         started, now = time.monotonic(), self._clock.now_ms()
         with running_bar(self._mean_s() if self._durations else None):
@@ -157,7 +157,7 @@ class Session:
 
     def _forget(self, why: str) -> None:
         if self._history:
-            self._console.print(f"{why}: the {len(self._history)} runs so far are forgotten (their files stay)")
+            self._console.print(f"{why}: the runs so far ({len(self._history)}) are forgotten, their files stay")
         self._history.clear()
         self._last = None
 

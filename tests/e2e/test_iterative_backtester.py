@@ -105,9 +105,9 @@ def test_a_session(place: Place) -> None:
     assert [line["run_index"] for line in place.history()] == [1, 2]
     place.edit("backtest", end_date="2025-01-12")
     after = prompt.type("run")
-    assert "the 2 runs so far are forgotten" in after
+    assert "the runs so far (2) are forgotten" in after
     assert "Run 3 " in after
-    assert "the 1 runs so far are forgotten" in prompt.type("reload")
+    assert "the runs so far (1) are forgotten" in prompt.type("reload")
     assert "no runs yet" in prompt.type("best")
     prompt.send("q")
     assert prompt.end() == 0
@@ -148,6 +148,8 @@ def test_mistakes_do_not_end_the_session(place: Place) -> None:
     assert "Traceback" not in broken
     place.edit("optimize", scoring=["adg"])
     assert "Run 1 " in prompt.type("")
+    place.edit("bot", "long", close_grid_qty_pct=2)
+    assert "warning: bot.long.close_grid_qty_pct is 2" in prompt.type("")
     place.edit("live", approved_coins=["NOPE"])
     assert "NOPE" in prompt.type("")
     assert prompt.end() == 1

@@ -40,7 +40,7 @@ def outputs(notebook: Any) -> str:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_notebook_runs(clone: Path, path: Path) -> None:
-    """All cells, twice: with results made on the way, then with those that are there; it says the data are synthetic."""
+    """All cells, twice: with results made on the way, then with those; it says that the data are synthetic."""
     first = outputs(run(clone / "notebooks" / path.name))
     assert "synthetic data" in first
     assert first.count("image/png") >= 6
