@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,21 @@ INDENT = 4
 COMPACT = (",", ":")
 
 
+LEAST_OF_ITEM = 2  # characters that an item of a list or mapping takes at least, with its comma
+
+
 @dataclass(frozen=True, slots=True)
 class _Layout:
+    """`encode` writes a value on one line."""
+
     max_inline: int
     indent: int
     sort_keys: bool
-    separators: tuple[str, str]
+    encode: Callable[[Any], str]
+
+    def is_long(self, value: Any) -> bool:
+        """Is that clear without writing it?"""
+        return isinstance(value, dict | list | tuple) and LEAST_OF_ITEM * len(value) > self.max_inline
 
 
 def streamlined_json(
@@ -38,13 +49,33 @@ def streamlined_json(
 
     `separators` are those of values on one line. NaN and infinities are refused (ValueError): they are not JSON.
     """
-    return _render(value, 0, _Layout(max_inline, indent, sort_keys, separators))
+    return streamlined_part(value, 0, max_inline, indent, sort_keys=sort_keys, separators=separators)
+
+
+def streamlined_part(
+    value: Any,
+    depth: int,
+    max_inline: int = MAX_INLINE,
+    indent: int = INDENT,
+    *,
+    sort_keys: bool = False,
+    separators: tuple[str, str] = COMPACT,
+) -> str:
+    """The text of a value that stands `depth` levels deep in such a document."""
+    encode = _encoder(separators, sort_keys=sort_keys).encode
+    return _render(value, depth, _Layout(max_inline, indent, sort_keys, encode))
+
+
+@cache
+def _encoder(separators: tuple[str, str], *, sort_keys: bool) -> json.JSONEncoder:
+    return json.JSONEncoder(separators=separators, sort_keys=sort_keys, allow_nan=False)
 
 
 def _render(value: Any, depth: int, layout: _Layout) -> str:
-    inline = json.dumps(value, separators=layout.separators, sort_keys=layout.sort_keys, allow_nan=False)
-    if len(inline) <= layout.max_inline or not isinstance(value, dict | list | tuple) or not value:
-        return inline
+    if not layout.is_long(value):
+        inline = layout.encode(value)
+        if len(inline) <= layout.max_inline or not isinstance(value, dict | list | tuple) or not value:
+            return inline
     pad, end = " " * (layout.indent * (depth + 1)), " " * (layout.indent * depth)
     if isinstance(value, dict):
         keys = sorted(value) if layout.sort_keys else list(value)

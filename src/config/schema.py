@@ -143,7 +143,7 @@ _OPTIMIZE = (
     Key("optimize.crossover_eta", 20.0, doc="crowding of simulated binary crossover"),
     Key("optimize.crossover_probability", 0.7, unit="probability", low=0, high=1, doc="of two parents being mixed"),
     Key("optimize.enable_overrides", [], Kind.STRINGS,
-        choices=("lossless_close_trailing", "forward_tp_grid", "backward_tp_grid"),
+        choices=("lossless_close_trailing", "forward_tp_grid", "backward_tp_grid", "example"),
             doc="rules laid over every candidate"),
     Key("optimize.eval_timeout_s", None, unit="seconds", nullable=True, optional=True,
         doc="a candidate that runs longer counts as failed"),

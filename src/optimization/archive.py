@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from config.dump import streamlined_json
+from config.dump import streamlined_part
 from core.errors import RunError
 from core.files import read_json, write_text
 from optimization.members import HOLDOUT, member_id, member_paths
@@ -34,22 +34,47 @@ def rounded_entry(entry: Entry, digits: int) -> dict[str, Any]:
 
 
 def _rounded(value: Any, digits: int) -> Any:
-    if isinstance(value, float):
+    if type(value) is float:
         return round_dynamic(value, digits)
-    if isinstance(value, dict):
+    if type(value) is dict:
         return {key: _rounded(item, digits) for key, item in value.items()}
     return [_rounded(item, digits) for item in value] if isinstance(value, list) else value
 
 
+class SectionTexts:
+    """Entries as text, section by section: those that are the same object as before are not written again."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, bool], tuple[Any, str]] = {}
+
+    def id(self, entry: Entry) -> str:
+        """SHA-256 hex of the entry's JSON text, keys sorted, `holdout` left out: the name of its file."""
+        parts = [f"{json.dumps(k)}: {self._text(k, entry[k], to_hash=True)}" for k in sorted(entry) if k != HOLDOUT]
+        return hashlib.sha256(f"{{{', '.join(parts)}}}".encode()).hexdigest()
+
+    def content(self, entry: Entry) -> str:
+        """The entry as its file has it: `streamlined_json`."""
+        parts = [f"    {json.dumps(key)}: {self._text(key, value, to_hash=False)}" for key, value in entry.items()]
+        return "{\n" + ",\n".join(parts) + "\n}"
+
+    def _text(self, key: str, value: Any, *, to_hash: bool) -> str:
+        known = self._known.get((key, to_hash))
+        if known is not None and known[0] is value:
+            return known[1]
+        text = json.dumps(value, sort_keys=True) if to_hash else streamlined_part(value, 1, MAX_INLINE)
+        if key not in (*ROUNDED, "bot"):
+            self._known[key, to_hash] = value, text
+        return text
+
+
 def entry_id(entry: Entry) -> str:
-    """SHA-256 hex of the rounded entry's JSON text, `holdout` left out: the name of its file."""
-    text = json.dumps({key: value for key, value in entry.items() if key != HOLDOUT}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """The id of a rounded entry."""
+    return SectionTexts().id(entry)
 
 
 def member_text(entry: Entry) -> str:
     """The content of a member's file."""
-    return streamlined_json(entry, indent=4, max_inline=MAX_INLINE)
+    return SectionTexts().content(entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +94,7 @@ class Archive:
         self._objectives: list[tuple[float, ...]] = []
         self._violations: list[float] = []
         self._matrix = np.empty((0, 0))
+        self._texts = SectionTexts()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -98,7 +124,7 @@ class Archive:
         if place is None:
             return None
         rounded = rounded_entry(entry(), self._digits)
-        return self._insert(entry_id(rounded), objectives, violation, place), rounded
+        return self._insert(self._texts.id(rounded), objectives, violation, place), rounded
 
     def load(self, identity: str, fitness: Fitness) -> bool:
         """Take in a stored member, its values rounded already; whether it came in."""
@@ -141,7 +167,7 @@ class Archive:
         self.ids = [self.ids[at] for at in kept]
         self._objectives = [self._objectives[at] for at in kept]
         self._violations = [self._violations[at] for at in kept]
-        self._matrix = np.array(self._objectives).reshape(len(kept), -1)
+        self._matrix = self._matrix[kept]
         return removed
 
 
@@ -149,7 +175,7 @@ class ArchiveFiles:
     """The files of the members, one each, in `pareto/`."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self._texts = folder, SectionTexts()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
@@ -158,7 +184,7 @@ class ArchiveFiles:
     def apply(self, change: Change, rounded: Entry) -> None:
         """Write the newcomer unless it has gone again, delete who left. Raises RunError when the disk refuses."""
         if change.added not in change.removed:
-            write_text(self.folder / f"{change.added}.json", member_text(rounded), fsync=False)
+            write_text(self.folder / f"{change.added}.json", self._texts.content(rounded), fsync=False)
         for identity in change.removed:
             (self.folder / f"{identity}.json").unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -184,16 +185,23 @@ def _run(
         if restored is not None and state is not None:
             search.restore(state, restored)
         logger.info("Initial population size: %d", plan.sampler.population_size)
+        began_s = time.monotonic()
         _search(search)
+        share = outside_engine(search.engine_seconds, time.monotonic() - began_s, executor.workers)
         recorder.finish()
     finished = {"finished": ts_to_date(clock.now_ms()), "records": recorder.records}
     files.write_info({**info, **finished, "records_sha256": recorder.records_sha256})
-    logger.info("records_sha256 %s", recorder.records_sha256)
+    logger.info("records_sha256 %s; %.1f %% of the workers' time outside the engine", recorder.records_sha256, share)
     logger.info(
         "Optimization complete: %d generations, %d evaluations, front %d, %.1f s; %s",
         plan.schedule.chunks * plan.schedule.chunk_size // max(1, plan.schedule.generation), recorder.records,
         len(recorder.archive), report.elapsed_s(), files.pareto,
     )  # fmt: skip
+
+
+def outside_engine(engine_seconds: float, wall_seconds: float, workers: int) -> float:
+    """Per cent of the workers' time that was not spent in the engine (`additions.md` 15)."""
+    return 100.0 * (1.0 - engine_seconds / (wall_seconds * workers)) if wall_seconds > 0 else 0.0
 
 
 def _search(search: Search) -> None:
