@@ -1,4 +1,4 @@
-"""All randomness: three streams of one seed; their states can be stored (`optimizer_pareto_tools.md` 13.2)."""
+"""All randomness: streams of one seed, whose states can be stored, and secrets (`optimizer_pareto_tools.md` 13.2)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ variation = random
 def draw_seed() -> int:
     """64 bits from the operating system."""
     return secrets.randbits(64)
+
+
+def new_token() -> str:
+    """A secret that nobody can guess, from the operating system: 64 hexadecimal digits."""
+    return secrets.token_hex(32)
 
 
 @dataclass(frozen=True, slots=True)
