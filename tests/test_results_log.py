@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def test_round_trip(compress: bool, tmp_path: Path) -> None:
 def test_older_files_hold_differences_in_every_section(tmp_path: Path) -> None:
     """Differences of parameters and metrics are laid over what was before."""
     states = [complete(entry(number)) for number in range(5)]
-    maps = [states[0], *(diff(a, b) for a, b in zip(states, states[1:], strict=False))]
+    maps = [states[0], *(diff(a, b) for a, b in pairwise(states))]
     path = tmp_path / "old.bin"
     path.write_bytes(b"".join(msgpack.packb(one) for one in maps))
     assert list(load_results(path)) == states

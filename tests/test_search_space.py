@@ -48,7 +48,8 @@ def test_value_at() -> None:
 def test_enforce() -> None:
     """Grid genes are quantised, others rounded, then clamped; fixed ones keep all digits."""
     bounds = {
-        "long_a": Bound(0.001, 0.05), "long_b": Bound(7, 20, 1), "long_c": Bound(0.01234, 0.01234), "short_d": Bound(-1, 1),
+        "long_a": Bound(0.001, 0.05), "long_b": Bound(7, 20, 1), "long_c": Bound(0.01234, 0.01234),
+        "short_d": Bound(-1, 1),
     }  # fmt: skip
     values = [0.0123456, 12.7, 9.0, -0.98765]
     expected = {
