@@ -13,7 +13,7 @@ from core.errors import ConfigError
 from optimization.metric_values import metric_values
 from optimization.scoring import Scoring
 from simulation.results import expand_analysis
-from simulation.suite_summary import build_scenario_metrics
+from simulation.suite_summary import metric_stats
 
 TABLE = [row[0] for row in pbr.metric_table()]
 Metrics = Mapping[str, float]
@@ -44,7 +44,7 @@ def test_one_dataset_is_no_special_case(value: float) -> None:
     """The short way for one dataset gives what the arithmetic over several gives."""
     judge, metrics = scoring(["loss_profit_ratio"]), {"loss_profit_ratio": value, "adg_usd": -value}
     stats = judge.score({"": {"x": metrics}}).block["metrics"]["stats"]
-    assert repr(stats) == repr(build_scenario_metrics({"x": metrics})["stats"])
+    assert repr(stats) == repr({name: metric_stats([metrics[name]]) for name in sorted(metrics)})
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ def test_limit_in_a_suite(stat: str | None, violation: float) -> None:
     assert judge.score(runs).violation == violation * 1e6
 
 
-@pytest.mark.parametrize("limits", [{"long": 1.25, "short": 0.7}, {"long": 0.0, "short": 3.0}])
-@pytest.mark.parametrize("holes", [(), (0, 60), (5, 58), (52, 105, 13), tuple(range(106))])
+@pytest.mark.parametrize("limits", [{"long": 1.25, "short": 0.3}, {"long": 0.0, "short": 3.0}])
+@pytest.mark.parametrize("holes", [(), (0, 60), (3, 5, 58), (52, 105, 13), tuple(range(106))])
 def test_named_values(limits: Mapping[str, float], holes: tuple[int, ...]) -> None:
     """A row of the engine gets the names and values that a backtest's analysis has; what is not finite is absent."""
     row = np.random.default_rng(3).normal(size=2 * len(TABLE))

@@ -114,8 +114,8 @@ def _objective_weight(name: str) -> float:
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """The name, then its first word with the others in every order; each also with either currency, last and last but
-    one (`optimizer_pareto_tools.md` 5.3)."""
+    """The name, then its first word with the others in every order; each also with either currency
+    (`optimizer_pareto_tools.md` 5.3; no metric has its currency elsewhere than at the end)."""
     yield from _with_currency(name)
     first, *rest = name.split("_")
     if len(rest) < _MAX_WORDS:
@@ -124,12 +124,7 @@ def _spellings(name: str) -> Iterator[str]:
 
 
 def _with_currency(name: str) -> Iterator[str]:
-    yield name
-    head, _, tail = name.rpartition("_")
-    for currency in ("usd", "btc"):
-        yield f"{name}_{currency}"
-        if head:
-            yield f"{head}_{currency}_{tail}"
+    yield from (name, f"{name}_usd", f"{name}_btc")
 
 
 def canonical_scoring(scoring: Any) -> list[str]:

@@ -6,7 +6,6 @@ it makes the candidate infeasible, never good.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -57,12 +56,11 @@ class Measured:
     """What objectives and limits look at: a metric's statistics and its value (mean, in suites aggregated)."""
 
     stats: Mapping[str, Stats]
-    values: Mapping[str, float]
+    values: Mapping[str, float | None]
 
     def value(self, metric: str, stat: str | None = None) -> float | None:
-        """The metric's value or statistic; None if it is missing or not finite."""
-        found = self.values.get(metric) if stat is None else self.stats.get(metric, {}).get(stat)
-        return found if found is not None and math.isfinite(found) else None
+        """The metric's value or statistic; None if there is none: statistics that are not finite are absent."""
+        return self.values.get(metric) if stat is None else self.stats.get(metric, {}).get(stat)
 
 
 @dataclass(frozen=True, slots=True)
