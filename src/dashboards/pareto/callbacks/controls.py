@@ -36,25 +36,22 @@ class Controls:
         )(self.list_runs)
         app.callback(_run_outputs(), Input("run", "value"), prevent_initial_call=True)(self.fill)
         app.callback(
-            Output("view", "data"), Output("passing", "children"), Output("filter-note", "children"),
-            Input("run", "value"), Input("filter", "value"), [Input(f"range-{i}", "value") for i in range(SLIDERS)],
-            [Input(f"weight-{i}", "value") for i in range(WEIGHTS)], Input("frontier", "value"),
-            Input("frontier-metrics", "value"), prevent_initial_call=True,
+            [Output("view", "data"), Output("passing", "children"), Output("filter-note", "children")],
+            _settings(), prevent_initial_call=True,
         )(self.view)  # fmt: skip
         app.callback(
             Output("filter", "value", allow_duplicate=True),
-            [Output(f"range-{i}", "value", allow_duplicate=True) for i in range(SLIDERS)],
-            [Input(f"preset-{name}", "n_clicks") for name in (*PRESETS, "limits")], Input("clear", "n_clicks"),
+            *(Output(f"range-{i}", "value", allow_duplicate=True) for i in range(SLIDERS)),
+            *(Input(f"preset-{name}", "n_clicks") for name in (*PRESETS, "limits")), Input("clear", "n_clicks"),
             State("run", "value"), prevent_initial_call=True,
         )(self.preset)  # fmt: skip
         app.callback(
             Output("selected", "data", allow_duplicate=True),
-            [Input(name, "clickData") for name in CLICKED], prevent_initial_call=True,
+            *(Input(name, "clickData") for name in CLICKED), prevent_initial_call=True,
         )(self.select)  # fmt: skip
         app.callback(
-            Output("selected", "data", allow_duplicate=True), Input("members", "active_cell"),
-            prevent_initial_call=True,
-        )(self.select_row)  # fmt: skip
+            Output("selected", "data", allow_duplicate=True), Input("members", "active_cell"), prevent_initial_call=True
+        )(self.select_row)
 
     def list_runs(self, _clicks: int | None, current: str | None) -> tuple[list[str], Any]:
         names = self.page.runs.names()
@@ -107,16 +104,14 @@ class Controls:
         shown = view.stored() | ({} if "highlight" in boxes else {"frontier": []})
         return shown, f"{count} / {total} pass ({100 * count / total:.0f}%)", notes
 
-    def preset(
-        self, _presets: Sequence[int | None], _clear: int | None, name: str | None
-    ) -> tuple[str, list[list[int]]]:
+    def preset(self, *clicks_and_run: Any) -> tuple[Any, ...]:
         """A ready filter text; the sliders go back to their ends."""
         wanted = str(ctx.triggered_id).removeprefix("preset-")
-        table = self.page.runs.get(str(name)).table
+        table = self.page.runs.get(clicks_and_run[-1]).table
         texts = presets(table.frame) | {"limits": table.filter, "clear": ""}
-        return texts[wanted], [[0, SLIDER_STEPS]] * SLIDERS
+        return texts[wanted], *[[0, SLIDER_STEPS]] * SLIDERS
 
-    def select(self, _clicks: Sequence[Any]) -> Any:
+    def select(self, *_clicks: Any) -> Any:
         """The member whose point was clicked."""
         clicked = ctx.triggered[0]["value"] or {}
         found = [point["customdata"] for point in clicked.get("points", ()) if point.get("customdata")]
@@ -152,6 +147,18 @@ def first_choices(run: Run) -> dict[str, tuple[Sequence[Any], Any]]:
 
 def _first(names: Sequence[str]) -> str | None:
     return next(iter(names), None)
+
+
+def _settings() -> dict[str, Any]:
+    """What `view` depends on, by the names of its parameters."""
+    return {
+        "name": Input("run", "value"),
+        "text": Input("filter", "value"),
+        "ranges": [Input(f"range-{i}", "value") for i in range(SLIDERS)],
+        "weights": [Input(f"weight-{i}", "value") for i in range(WEIGHTS)],
+        "boxes": Input("frontier", "value"),
+        "metrics": Input("frontier-metrics", "value"),
+    }
 
 
 def _run_outputs() -> dict[str, Any]:

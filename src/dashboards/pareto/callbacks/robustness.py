@@ -67,7 +67,7 @@ class Robustness:
         directions = {name: direction(name) for name in shown.run.table.scoring}
         return (
             in_and_out(frame, window, metric, look, selected),
-            rank_change(frame, shown.run.rank_correlation, look, selected),
+            rank_change(frame, look, selected),
             degradation(frame, directions, look, selected),
         )
 
@@ -86,4 +86,7 @@ class Robustness:
         heads = ["config", "rank out", "rank in", *(str(name).removeprefix("degradation.") for name in ratios)]
         names = list(best[ID])
         chosen = names.index(selected) if selected in names else None
-        return html.P("Ratios are out-of-sample over in-sample.", className="hint"), table(heads, rows, chosen)
+        known = shown.run.rank_correlation
+        words = "" if known is None else f"Rank correlation between in-sample and out-of-sample: {known:.2f}. "
+        note = f"{words}Ratios are out-of-sample over in-sample."
+        return html.P(note, className="hint"), table(heads, rows, chosen)

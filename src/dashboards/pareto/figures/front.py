@@ -44,8 +44,8 @@ def scatter(
     colours = frame[axes.colour]
     marker = {"color": colours, "colorscale": SCALE, "colorbar": colour_bar(axes.colour), "size": 4 if axes.z else 9}
     traces = [_points(frame, axes, marker | {"line": {"width": 0}}, "configs")]
-    ring = {"color": "rgba(0,0,0,0)", "symbol": "circle-open", "size": 6 if axes.z else 14}
-    traces.append(_points(frame[frame[ID].isin(list(marked))], axes, ring | {"line": _line(MARKED)}, "frontier"))
+    ring = {"color": MARKED, "symbol": "circle-open", "size": 7 if axes.z else 14, "line": {"width": 2}}
+    traces.append(_points(frame[frame[ID].isin(list(marked))], axes, ring, "frontier"))
     edge = {"width": 1.5, "color": look.ink}
     star = {"color": CHOSEN, "symbol": "diamond", "size": 8 if axes.z else 15, "line": edge}
     traces.append(_points(frame[frame[ID] == chosen], axes, star, "selected"))
@@ -53,12 +53,9 @@ def scatter(
     if axes.z:
         ground = {"backgroundcolor": "rgba(0,0,0,0)", "gridcolor": look.grid, "color": look.soft}
         fig.update_scenes({f"{place}axis": ground | {"title": {"text": name}} for place, name in axes.places.items()})
-        return dressed(fig, look).update_layout(margin={"l": 0, "r": 0, "t": 24, "b": 0})
+        fig.update_scenes(camera_eye={"x": 1.55, "y": 1.55, "z": 0.9}, aspectmode="cube")
+        return dressed(fig, look).update_layout(margin={"l": 0, "r": 0, "t": 24, "b": 8}, uirevision=str(axes))
     return dressed(fig, look, x=axes.x, y=axes.y)
-
-
-def _line(colour: str) -> dict[str, Any]:
-    return {"width": 2, "color": colour}
 
 
 def _points(frame: pd.DataFrame, axes: Axes, marker: Mapping[str, Any], name: str) -> Any:

@@ -63,7 +63,7 @@ def distributions(
     picked = frame[frame[ID] == chosen]
     for i, name in enumerate(names):
         row, column = divmod(i, COLUMNS)
-        low, high = bounds.get(name, (frame[name].min(), frame[name].max()))
+        low, high = _range(frame[name], bounds.get(name))
         bins = {"start": low, "end": high, "size": (high - low) / 20 or 1.0}
         bars = go.Histogram(x=frame[name], xbins=bins, marker={"color": look.accent}, showlegend=False)
         fig.add_trace(bars, row=row + 1, col=column + 1)
@@ -72,6 +72,12 @@ def distributions(
         fig.update_xaxes(range=_widened(low, high), nticks=4, row=row + 1, col=column + 1)
     fig.update_annotations(font_size=11)
     return dressed(fig, look, height=60 + 150 * rows).update_layout(bargap=0.05, margin={"t": 36, "b": 28})
+
+
+def _range(values: pd.Series[float], bound: tuple[float, float] | None) -> tuple[float, float]:
+    """The search range; wider where values of another search lie outside."""
+    ends = [float(values.min()), float(values.max()), *(bound or ())]
+    return min(ends), max(ends)
 
 
 def _widened(low: float, high: float) -> list[float]:

@@ -67,14 +67,12 @@ def in_and_out(frame: pd.DataFrame, window: str, metric: str, look: Look, chosen
     return dressed(fig, look, x=f"{metric}, in-sample", y=f"{metric}, {window}")
 
 
-def rank_change(frame: pd.DataFrame, correlation: float | None, look: Look, chosen: str | None = None) -> go.Figure:
+def rank_change(frame: pd.DataFrame, look: Look, chosen: str | None = None) -> go.Figure:
     """Rank by distance to the ideal, within the search against outside of it."""
     if frame.empty or not {"rank_in", "rank_out"} <= set(frame):
         return empty("the hold-out has no ranks", look)
     fig = go.Figure([_diagonal(frame["rank_in"], frame["rank_out"], look), _cloud(frame, "rank_in", "rank_out", look)])
     _mark(fig, frame, "rank_in", "rank_out", chosen)
-    text = "" if correlation is None else f"rank correlation {correlation:.2f}"
-    fig.add_annotation(text=text, x=0.0, y=1.06, xref="paper", yref="paper", showarrow=False, font_color=look.soft)
     return dressed(fig, look, x="rank in-sample (1 is closest to the ideal)", y="rank out-of-sample")
 
 

@@ -49,7 +49,7 @@ def _ranges() -> html.Details:
 
 def _frontier() -> html.Details:
     switches = [{"label": "show only", "value": "only"}, {"label": "highlight", "value": "highlight"}]
-    boxes = dcc.Checklist(switches, ["highlight"], id="frontier", inline=True)
+    boxes = dcc.Checklist(switches, [], id="frontier", inline=True)
     return section("Frontier", [boxes, field("Metrics", choice("frontier-metrics", multi=True, clearable=True))])
 
 
