@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from config.holdout import parse_holdout
 from core.clock import SystemClock
 from core.errors import RunError
 from optimization.context import CandidateRun
@@ -34,10 +35,10 @@ def replay(member: Member) -> Replay:
     config = completed(member.entry, {}, {})
     suite = bool(config["backtest"]["suite"]["enabled"])
     scoring = Scoring.of(config, suite=suite)
-    _, runs = prepare_search(config, {}, SystemClock())
+    holdout = parse_holdout(config["optimize"].get("holdout"))
     results: dict[str, dict[str, BacktestResult]] = {}
-    for run in runs:
-        results.setdefault(run.label, {})[run.view.name] = _simulated(run)
+    for run in prepare_search(config, {}, SystemClock(), holdout).runs:
+        results.setdefault(run.label, {})[f"{run.view.name} {run.part}".strip()] = _simulated(run)
     analyses = {label: {name: r.analysis for name, r in of.items()} for label, of in results.items()}
     return Replay(results, scoring.score(analyses))
 
