@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from config.bounds import search_bounds
+from config.objectives import STATS
 from core.errors import ConfigError
 from dashboards.pareto.runs import Run, Runs
 from optimization.front_table import ID, RANKS, direction, frontier, passing, weighted_score
@@ -114,13 +115,14 @@ def closest(run: Run) -> str:
 
 
 def columns(run: Run) -> list[str]:
-    """What axes can show: metrics first, statistics last."""
+    """What axes can show: metrics first, statistics last (where they are more than the value four times)."""
     table = run.table
     first = [*table.metrics, SCORE, "violation", *(name for name in table.frame if str(name).startswith("objective_"))]
     first += table.varying_parameters
     rest = [str(name) for name in table.frame if name not in {*first, ID, *table.parameters}]
     plain = [name for name in rest if "__" in name or name in RANKS or name.startswith(("holdout.", "degradation."))]
-    return [*map(str, first), *plain, *(name for name in rest if name not in plain)]
+    spread = {name for name in table.metrics if f"{name}_std" in table.frame and table.frame[f"{name}_std"].any()}
+    return [*map(str, first), *plain, *(f"{name}_{stat}" for name in table.metrics if name in spread for stat in STATS)]
 
 
 def parameter_bounds(member: Member) -> dict[str, tuple[float, float]]:

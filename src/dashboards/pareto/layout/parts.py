@@ -23,7 +23,7 @@ def section(title: str, children: Sequence[Any], *, is_open: bool = False) -> ht
 
 def choice(identity: str | dict[str, Any], *, multi: bool = False, clearable: bool = False) -> dcc.Dropdown:
     """A dropdown whose options are filled in later."""
-    return dcc.Dropdown(id=identity, options=[], multi=multi, clearable=clearable, optionHeight=30)
+    return dcc.Dropdown(id=identity, options=[], multi=multi, clearable=clearable, maxHeight=360)
 
 
 def card(title: str, *children: Any, wide: bool = False, hint: str = "") -> html.Section:
