@@ -31,7 +31,8 @@ class CandidateRun:
     """A scenario on a dataset, as the suite plan leaves it.
 
     `config` is the scenario's, coins and coin overrides resolved; `view` its rows of the dataset; `forced` are bot
-    parameters that the scenario sets, which beat the genes; `warmup_minutes` covers every candidate.
+    parameters that the scenario sets, which beat the genes; `warmup_minutes` covers every candidate. `part` tells runs
+    of one scenario on one dataset apart: held-out dates can cut its window in pieces.
     """
 
     label: str
@@ -39,19 +40,21 @@ class CandidateRun:
     view: Dataset
     warmup_minutes: int
     forced: Sides
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunTemplate:
     """A run of every candidate: all that the engine is given but the genes.
 
-    `dataset` is a position in the context; `rows` a half-open range of it. `own` are the parameters that a coin has
-    whatever the genes are, one entry a coin. `openable` limits the number of positions by the coins of a side.
+    `dataset` is a position in the context, `name` tells it and its part; `rows` a half-open range of it. `own` are the
+    parameters that a coin has whatever the genes are, one entry a coin. `openable` limits the number of positions by
+    the coins of a side.
     """
 
     label: str
     dataset: int
-    dataset_name: str
+    name: str
     rows: tuple[int, int]
     backtest_params: Mapping[str, Any]
     exchange_params: Sequence[Mapping[str, float]]
@@ -118,7 +121,7 @@ def _template(run: CandidateRun, datasets: Sequence[Dataset]) -> RunTemplate:
     return RunTemplate(
         label=run.label,
         dataset=at,
-        dataset_name=name,
+        name=f"{name} {run.part}".strip(),
         rows=(first, first + len(view.timestamps)),
         backtest_params={**payload.backtest_params, "global_warmup_bars": run.warmup_minutes},
         exchange_params=payload.exchange_params,

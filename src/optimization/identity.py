@@ -32,7 +32,7 @@ def identity_of(
         "config": {name: digest(json_bytes(part)) for name, part in comparable(config).items()},
         "datasets": {dataset.name: dataset_fingerprint(dataset) for dataset in datasets},
         "runs": [
-            {"label": r.label, "dataset": r.dataset_name, "rows": list(r.rows), "coins": r.backtest_params["coins"]}
+            {"label": r.label, "dataset": r.name, "rows": list(r.rows), "coins": r.backtest_params["coins"]}
             for r in context.runs
         ],
         "sampler": config["optimize"].get("sampler", "deap_nsga2"),

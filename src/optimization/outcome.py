@@ -52,7 +52,7 @@ class Judge:
         for run, row in zip(self.context.runs, answer.values, strict=True):
             sides = run.sides(genes)
             limits = {pside: sides[pside][TWEL] for pside in PSIDES}
-            analyses.setdefault(run.label, {})[run.dataset_name] = metric_values(row, limits)
+            analyses.setdefault(run.label, {})[run.name] = metric_values(row, limits)
         scored = self.scoring.score(analyses)
         return Outcome(Fitness(scored.objectives, scored.violation), scored.block, answer.engine_seconds)
 

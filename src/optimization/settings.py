@@ -9,6 +9,7 @@ from typing import Any
 from config.access import optional_config_value
 from config.bounds import search_bounds
 from config.changes import Config
+from config.holdout import Holdout, parse_holdout
 from optimization.gene_overrides import rules_of
 from optimization.samplers.protocol import Sampler
 from optimization.samplers.registry import make_sampler
@@ -32,6 +33,7 @@ class Plan:
     split_scenarios: bool
     checkpoint_interval_s: float
     seed: int | None
+    holdout: Holdout | None
 
     @classmethod
     def of(cls, config: Config) -> Plan:
@@ -54,6 +56,7 @@ class Plan:
             split_scenarios=bool(_optional(config, "split_scenarios")),
             checkpoint_interval_s=float(_optional(config, "checkpoint_interval_s")),
             seed=optimize.get("seed"),
+            holdout=parse_holdout(optimize.get("holdout")),
         )
 
     def expected(self, seeds: int, optimize: Mapping[str, Any]) -> int:

@@ -35,8 +35,9 @@ from optimization.space import Vector
 from optimization.stop import Stop, stopped_by_signals
 from runs.program_config import completed, set_up_logging
 from runs.search_display import SearchDisplay
-from runs.search_runs import prepare_search
+from runs.search_runs import SearchData, prepare_search
 from runs.start_configs import start_configs, start_files
+from runs.validate import validate_front
 from simulation.dataset import Dataset
 
 logger = logging.getLogger("optimize")
@@ -53,22 +54,26 @@ class Prepared:
     config: Config
     plan: Plan
     context: EvalContext
-    datasets: tuple[Dataset, ...]
+    data: SearchData
     seed: int
     identity: Mapping[str, Any]
     seeds: tuple[Vector, ...] = ()
     address: str | None = None
 
+    @property
+    def datasets(self) -> tuple[Dataset, ...]:
+        return self.data.prepared.datasets
 
-def start_search(config: Config, options: Mapping[str, Any]) -> Path:
-    """A new run; its directory. Raises KeyboardInterrupt when it was stopped by a signal."""
+
+def start_search(config: Config, options: Mapping[str, Any], root: Path = ROOT) -> Path:
+    """A new run below `root`; its directory. Raises KeyboardInterrupt when it was stopped by a signal."""
     clock = SystemClock()
     plan = Plan.of(config)
     seeds = _starting_vectors(plan, options.get("start", ()), clock)
     seed = draw_seed() if plan.seed is None else int(plan.seed)
     run = _prepare(config, options, plan, seed, seeds)
     suite = bool(config["backtest"]["suite"]["enabled"])
-    files = new_run(ROOT, run_name(run.config, _coins_in_name(run, suite=suite), clock, suite=suite))
+    files = new_run(root, run_name(run.config, _coins_in_name(run, suite=suite), clock, suite=suite))
     info = {
         "config": run.config,
         "seed": str(seed),
@@ -128,12 +133,13 @@ def _check_changes(values: Mapping[str, Any], options: Mapping[str, Any]) -> Non
 
 
 def _prepare(config: Config, options: Mapping[str, Any], plan: Plan, seed: int, seeds: tuple[Vector, ...]) -> Prepared:
-    data, runs = prepare_search(config, options, SystemClock())
-    context = build_context(plan.space, plan.gene_overrides, runs, data.datasets)
-    final = _recorded(data.config, {d.name: list(d.coins) for d in data.datasets})
+    data = prepare_search(config, options, SystemClock(), plan.holdout)
+    datasets = data.prepared.datasets
+    context = build_context(plan.space, plan.gene_overrides, data.runs, datasets)
+    final = _recorded(data.prepared.config, {d.name: list(d.coins) for d in datasets})
     schedule = {"chunk_size": plan.schedule.chunk_size, "lag": plan.schedule.lag}
-    identity = identity_of(final, seed, context, data.datasets, schedule)
-    return Prepared(final, plan, context, data.datasets, seed, identity, seeds, options.get("ray_address"))
+    identity = identity_of(final, seed, context, datasets, schedule)
+    return Prepared(final, plan, context, data, seed, identity, seeds, options.get("ray_address"))
 
 
 def _recorded(config: Config, coins: Mapping[str, Sequence[str]]) -> Config:
@@ -191,6 +197,8 @@ def _run(
         recorder.finish()
     finished = {"finished": ts_to_date(clock.now_ms()), "records": recorder.records}
     files.write_info({**info, **finished, "records_sha256": recorder.records_sha256})
+    if run.data.held_out:
+        validate_front(files.pareto, plan, run.data, run.config)
     logger.info("records_sha256 %s; %.1f %% of the workers' time outside the engine", recorder.records_sha256, share)
     logger.info(
         "Optimization complete: %d generations, %d evaluations, front %d, %.1f s; %s",
