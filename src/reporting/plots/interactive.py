@@ -29,7 +29,11 @@ def write_interactive_plot(path: Path, fills: pd.DataFrame, coin: str, candles: 
     """Write the page; a folder gets it under its usual name. Raises ValueError for a coin without candles."""
     file = path / FILE_NAME if path.is_dir() else path
     page = interactive_plot(fills, coin, candles, title).to_html(
-        include_plotlyjs=True, full_html=True, div_id="plot", config={"scrollZoom": True, "displaylogo": False}
+        include_plotlyjs=True,
+        full_html=True,
+        div_id="plot",
+        default_height="96vh",
+        config={"scrollZoom": True, "displaylogo": False},
     )
     write_text(file, page)
     return file
@@ -54,8 +58,9 @@ def interactive_plot(fills: pd.DataFrame, coin: str, candles: CandleCube, title:
             hovertemplate="%{customdata[0]}<br>%{x}<br>price %{y}<br>qty %{customdata[1]}<br>pnl %{customdata[2]:.2f}",
         )  # fmt: skip
     figure.update_layout(
-        title=title or f"{coin}: candles and fills", template="plotly_white", hovermode="closest", height=800,
+        title=title or f"{coin}: candles and fills", template="plotly_white", hovermode="closest",
         xaxis={"rangeslider": {"visible": True, "thickness": 0.05}}, yaxis={"fixedrange": False, "title": "price"},
+        margin={"l": 70, "r": 30, "t": 90, "b": 40},
         legend={"orientation": "h", "y": 1.03, "x": 1.0, "xanchor": "right"},
     )  # fmt: skip
     return figure
