@@ -1,4 +1,4 @@
-"""Imported first by every notebook: works from the project's root, whose code can be imported; figures are shown as PNG."""
+"""Imported first by every notebook: works from the project root, with its code on the path; figures are shown as PNG."""
 
 from __future__ import annotations
 
