@@ -17,15 +17,15 @@ from programs import REPOSITORY, only_result, run_program
 from front_examples import SCORING, write_run
 
 TABS = ("Overview", "Explorer", "Closest to ideal", "Scenarios", "Hold-out", "Compare", "Export")
-WAIT_MS = 20_000
+WAIT_MS = 60_000  # a slow machine is no failure
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory with a suite that was validated, a plain run (the newest), and a backtest."""
+    """A working directory with a plain run, a suite that was validated (the newest), and a backtest."""
     root = tmp_path_factory.mktemp("place")
-    write_run(root / "optimize_results", count=25, suite=True, holdout=True, name="2026-01-01_suite")
-    write_run(root / "optimize_results", count=12, name="2026-01-02_plain", seed=3)
+    write_run(root / "optimize_results", count=25, suite=True, holdout=True, name="2026-01-02_suite")
+    write_run(root / "optimize_results", count=12, name="2026-01-01_plain", seed=3)
     folder = root / "backtests" / "sample" / "one"
     folder.mkdir(parents=True)
     (folder / "analysis.json").write_text(json.dumps(dict.fromkeys(SCORING, 0.25)))
@@ -77,8 +77,6 @@ def page(browser: Browser, address: str, troubles: list[str]) -> Iterator[Page]:
     page.on("response", lambda reply: troubles.append(f"{reply.status} {reply.url}") if reply.status >= 400 else None)
     page.on("request", lambda request: troubles.append(request.url) if elsewhere(request.url, address) else None)
     page.goto(address)
-    expect(page.locator("#passing")).to_have_text("12 / 12 pass (100%)")
-    choose(page, "run", "2026-01-01_suite")
     expect(page.locator("#passing")).to_have_text("25 / 25 pass (100%)")
     yield page
     assert troubles == []
@@ -113,12 +111,12 @@ def points(page: Page, graph: str) -> Locator:
     return page.locator(f"#{graph} .scatterlayer .trace").first.locator(".point")
 
 
-@pytest.mark.parametrize("run", ["2026-01-01_suite", "2026-01-02_plain"])
+@pytest.mark.parametrize("run", ["2026-01-02_suite", "2026-01-01_plain"])
 def test_every_tab_opens(page: Page, run: str) -> None:
     """With and without scenarios and hold-out: each tab shows its figures and tables; nothing runs off the side."""
-    choose(page, "run", run)
-    total = "25 / 25" if run.endswith("suite") else "12 / 12"
-    expect(page.locator("#passing")).to_contain_text(total)
+    if run.endswith("plain"):
+        choose(page, "run", run)
+        expect(page.locator("#passing")).to_contain_text("12 / 12")
     seen = {
         "Overview": "#front .scatterlayer .point", "Explorer": "#members td", "Closest to ideal": "#nearest td",
         "Scenarios": "#scenario-boxes .main-svg", "Hold-out": "#in-out .main-svg", "Compare": "#radar .main-svg",
@@ -241,7 +239,7 @@ def test_colours_change_and_stay(page: Page) -> None:
     expect(root).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(root).to_have_attribute("data-theme", "dark")
-    expect(page.locator("#passing")).to_contain_text("12 / 12")
+    expect(page.locator("#passing")).to_contain_text("25 / 25")
 
 
 def test_a_saved_config_runs(page: Page, place: Path) -> None:
