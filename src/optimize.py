@@ -40,12 +40,14 @@ def optimize(
 ) -> None:
     """A new run of `config`, or the rest of the one in `directory`."""
     from config.bounds import fine_tune
+    from config.variation import with_usable_probabilities
     from runs.search import resume_search, start_search
 
     if directory is not None:
         resume_search(Path(directory), values, options)
     elif config is not None:
-        start_search(fine_tune(config, options.get("fine_tune_params", ())), options)
+        usable = with_usable_probabilities(config, values)
+        start_search(fine_tune(usable, options.get("fine_tune_params", ())), options)
 
 
 if __name__ == "__main__":

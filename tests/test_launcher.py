@@ -46,6 +46,7 @@ class FakeProject:
         shutil.copy(ROOT / "src" / "core" / "crate_hash.py", root / "src" / "core")
         (root / "requirements.txt").write_text("./passivbot-rust\n")
         (root / "requirements-dev.txt").write_text("pytest\n")
+        (root / "requirements-lab.txt").write_text("jupyterlab\n")
         self.environment = launcher.Environment(root, run=self._run, which=self._which)
 
     def _which(self, name: str, path: str) -> str | None:
@@ -125,6 +126,16 @@ def test_setup(project: FakeProject) -> None:
     assert project.start("setup", "--dev") == (0, ["pip"])
     assert "requirements-dev.txt" in project.commands[0]
     assert project.start("setup") == (0, [])
+
+
+def test_what_a_command_needs_more(project: FakeProject) -> None:
+    """Jupyter is installed when it is first asked for, and stays; developers get everything."""
+    assert project.start("setup") == (0, ["venv", "pip"])
+    project.start("lab")
+    assert "requirements-lab.txt" in project.commands[0]
+    assert project.start("setup") == (0, [])
+    project.start("setup", "--dev")
+    assert {"requirements-dev.txt", "requirements-lab.txt"} <= set(project.commands[0])
 
 
 @pytest.mark.parametrize(
@@ -211,7 +222,7 @@ def test_another_process_installs(project: FakeProject) -> None:
         waiting = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert waiting.stderr is not None
         assert "waiting" in waiting.stderr.readline()
-        project.environment.install(dev=False)
+        project.environment.install(())
     assert (waiting.communicate(timeout=60)[1], waiting.returncode) == ("", 0)
 
 

@@ -27,8 +27,11 @@ LAYERS = {
     "reporting": 5,
     "benchmarks": 5,
     "runs": 6,
-    "tools": 7,
+    "dashboards": 7,
+    "pareto_store": 7,
     "backtest": 7,
+    "optimize": 7,
+    "tools": 8,
     "backtest_suite": 8,
 }
 """Layer of each package or front door; imports go to a lower layer, or stay within the package and its front door."""
