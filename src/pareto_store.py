@@ -193,7 +193,9 @@ def as_text(selection: Selection) -> str:
     from reporting.front_text import closeness, relations
 
     picture = selection.picture
-    lines = [f"{len(selection.members)} members", *closeness(picture, str(selection.closest.path))]
+    note = selection.closest.data_note
+    lines = [f"{len(selection.members)} members", *([note] if note else [])]
+    lines += closeness(picture, str(selection.closest.path))
     if len(selection.columns) > 3:
         lines += relations(picture, top=TOP, strong=STRONG)
     return "\n".join(lines) + "\n"
@@ -204,7 +206,8 @@ def draw(selection: Selection, folder: Path) -> list[Path]:
     from reporting.plots.front import interactive, save_interactive, static
     from reporting.plots.style import Heading, save
 
-    heading = Heading("Pareto front", f"{folder.resolve().name}, {len(selection.members)} members")
+    subtitle = f"{folder.resolve().name}, {len(selection.members)} members"
+    heading = Heading("Pareto front", subtitle, selection.closest.data_note)
     page, image = folder / "pareto_front.html", folder / "pareto_front.png"
     save(static(selection.picture, heading), image)
     save_interactive(interactive(selection.picture, heading), page)

@@ -41,6 +41,14 @@ def test_member_of_a_single_run(tmp_path: Path) -> None:
     assert member.holdout is None
 
 
+def test_synthetic_data_are_told(tmp_path: Path) -> None:
+    """A run on the sample market says so; others do not."""
+    entry = member_entry(VALUES)
+    assert "synthetic" in (read_member(write_member(tmp_path, entry)).data_note or "")
+    entry["backtest"]["exchanges"] = ["binance"]
+    assert read_member(write_member(tmp_path, entry)).data_note is None
+
+
 def test_member_of_a_suite(tmp_path: Path) -> None:
     """The aggregated value counts, labels keep the order of the suite."""
     path = write_member(tmp_path, member_entry(VALUES, scenarios={"z": 1.0, "a": 0.5}))

@@ -248,6 +248,7 @@ def test_filling_the_sidebar(page: Page) -> None:
     assert (plain["values"]["scenario-metric"], plain["options"]["window"]) == (None, [])
     assert full["filter"].startswith("drawdown_worst_usd<=0.9")
     assert full["selected"] in page.runs.get("full").members
+    assert "synthetic" in full["note"][1].children
     assert full["weight_rows"] == [False, False, False, True, True]
 
 

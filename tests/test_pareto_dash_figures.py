@@ -122,6 +122,10 @@ def test_holdout(frame: pd.DataFrame) -> None:
     ratios = degradation(frame, {"adg_pnl": -1.0, "drawdown_worst_usd": 1.0, "other": 1.0}, LIGHT, frame[ID][0])
     assert [trace.name for trace in ratios.data] == ["adg_pnl ↑", "drawdown_worst_usd ↓", "selected"]
     assert ratios.layout.shapes[0].x0 == 1.0
+    far = frame.assign(**{"degradation.adg_pnl": [1e9, *[0.9] * 11]})
+    assert degradation(far, {"adg_pnl": -1.0}, LIGHT).layout.xaxis.range[1] < 2.0
+    gaps = frame.assign(**{"degradation.adg_pnl": float("nan")})
+    assert degradation(gaps, {"adg_pnl": -1.0}, LIGHT).layout.xaxis.range[1] > 1.0
 
 
 def test_radar() -> None:

@@ -40,6 +40,7 @@ def test_the_example(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert status(run) == 0
     out = capsys.readouterr().out
     assert "6 members" in out
+    assert "synthetic data" in out
     assert "w_0 = m0  0.00000" in out
     assert f"closest member: {run}/pareto/{2:064x}.json" in out
     assert "normalized distance 0.53852" in out

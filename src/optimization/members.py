@@ -14,6 +14,7 @@ from typing import Any
 
 from config.objectives import STATS, canonical_scoring
 from core.errors import ConfigError, DataError, UsageError
+from markets.sample import DATA_NOTE, EXCHANGE
 from optimization.run_files import ROOT
 from optimization.space import Vector
 
@@ -56,6 +57,11 @@ class Member:
             raise DataError(f"{self.path}: {exc}") from exc
         count = len(self.objectives)
         return names if len(names) == count else [f"w_{i}" for i in range(count)]
+
+    @property
+    def data_note(self) -> str | None:
+        """Says so if the data of its run are synthetic."""
+        return DATA_NOTE if self.entry.get("backtest", {}).get("exchanges") == [EXCHANGE] else None
 
     @property
     def scenario_labels(self) -> list[str]:

@@ -74,8 +74,9 @@ def interactive(picture: FrontPicture, heading: Heading) -> Any:
     elif count < 3:
         names = ("rank", *picture.axes) if count == 1 else picture.axes
         fig.update_layout(xaxis_title=names[0], yaxis_title=names[1])
+    words = ", ".join(filter(None, (heading.subtitle, heading.note)))
     fig.update_layout(
-        template="simple_white", title={"text": heading.title, "subtitle": {"text": heading.subtitle}},
+        template="simple_white", title={"text": heading.title, "subtitle": {"text": words}},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"}, margin={"t": 110},
     )  # fmt: skip
     return fig

@@ -71,7 +71,7 @@ class Controls:
             "filter": table.filter,
             "ideal_weights": weights,
             "selected": closest(run),
-            "note": str(run.folder),
+            "note": run_note(run),
             "ranges": [[0, SLIDER_STEPS]] * SLIDERS,
             "range_names": [*table.scoring[:SLIDERS], *[""] * (SLIDERS - len(table.scoring))],
             "range_rows": _rows_for(table.scoring, SLIDERS),
@@ -120,6 +120,12 @@ class Controls:
     def select_row(self, cell: dict[str, Any] | None) -> Any:
         """The member whose row was clicked."""
         return cell["row_id"] if cell and cell.get("row_id") else no_update
+
+
+def run_note(run: Run) -> list[Any]:
+    """Where the run is, and whether its data are synthetic."""
+    note = next(iter(run.members.values())).data_note
+    return [str(run.folder), *([html.Span(note, className="badge")] if note else [])]
 
 
 def first_choices(run: Run) -> dict[str, tuple[Sequence[Any], Any]]:

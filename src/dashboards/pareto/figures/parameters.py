@@ -61,15 +61,18 @@ def distributions(
         vertical_spacing=min(0.5 / rows, 0.3), horizontal_spacing=0.05,
     )  # fmt: skip
     picked = frame[frame[ID] == chosen]
+    shapes, axes = [], {}
     for i, name in enumerate(names):
         row, column = divmod(i, COLUMNS)
         low, high = _range(frame[name], bounds.get(name))
         bins = {"start": low, "end": high, "size": (high - low) / 20 or 1.0}
         bars = go.Histogram(x=frame[name], xbins=bins, marker={"color": look.accent}, showlegend=False)
         fig.add_trace(bars, row=row + 1, col=column + 1)
-        for value in picked[name]:
-            fig.add_vline(x=value, line={"color": CHOSEN, "width": 2}, row=row + 1, col=column + 1)
-        fig.update_xaxes(range=_widened(low, high), nticks=4, row=row + 1, col=column + 1)
+        number = str(i + 1) if i else ""
+        axes[f"xaxis{number}"] = {"range": _widened(low, high), "nticks": 4}
+        place = {"type": "line", "xref": f"x{number}", "yref": f"y{number} domain", "y0": 0, "y1": 1}
+        shapes += [place | {"x0": value, "x1": value, "line": {"color": CHOSEN, "width": 2}} for value in picked[name]]
+    fig.update_layout(axes, shapes=shapes)
     fig.update_annotations(font_size=11)
     return dressed(fig, look, height=60 + 150 * rows).update_layout(bargap=0.05, margin={"t": 36, "b": 28})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -111,7 +112,15 @@ def degradation(
         marker = {"color": CHOSEN, "symbol": "diamond", "size": 11}
         values = [row[name].iloc[0] for name in names.values()]
         fig.add_trace(go.Scatter(x=values, y=list(labels.values()), mode="markers", marker=marker, name="selected"))
-    fig.update_yaxes(autorange="reversed")
+    low, high = _most(frame[list(names.values())].to_numpy(dtype=np.float64))
+    fig.update_yaxes(autorange="reversed").update_xaxes(range=[low - 0.05 * (high - low), high + 0.05 * (high - low)])
     return dressed(fig, look, x="out-of-sample / in-sample (↑ should not fall, ↓ should not rise)").update_layout(
         showlegend=False
     )
+
+
+def _most(ratios: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """A range that holds most ratios and 1: a few are far out, where the inner value is near 0."""
+    known = ratios[np.isfinite(ratios)]
+    low, high = np.quantile(known, [0.02, 0.9]).tolist() if known.size else (1.0, 1.0)
+    return min(0.5, low), max(1.5, high)

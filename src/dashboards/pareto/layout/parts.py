@@ -35,7 +35,9 @@ def card(title: str, *children: Any, wide: bool = False, hint: str = "") -> html
 def graph(identity: str, height: int | None = 380) -> dcc.Graph:
     """A figure; None: the figure says how high it is."""
     style = {} if height is None else {"height": f"{height}px"}
-    return dcc.Graph(id=identity, config=GRAPH_CONFIG, style=style)
+    blank = {"layout": {"xaxis": {"visible": False}, "yaxis": {"visible": False}, "paper_bgcolor": "rgba(0,0,0,0)",
+                        "plot_bgcolor": "rgba(0,0,0,0)"}}  # fmt: skip
+    return dcc.Graph(id=identity, figure=blank, config=GRAPH_CONFIG, style=style)
 
 
 def graph_card(title: str, identity: str, *, height: int | None = 380, wide: bool = False, hint: str = "") -> Any:
