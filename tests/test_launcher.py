@@ -111,7 +111,8 @@ def test_tests_need_more(project: FakeProject) -> None:
     """`test` installs the tools of tests once, runs pytest and cargo, and fails when either fails."""
     status, ran = project.start("test", "-k", "x")
     assert (status, ran) == (0, ["venv", "pip", "pytest", "test"])
-    assert project.commands[1][-4:] == ["-r", "requirements.txt", "-r", "requirements-dev.txt"]
+    files = ["requirements.txt", "requirements-dev.txt", "requirements-lab.txt"]
+    assert project.commands[1][-6:] == [word for file in files for word in ("-r", file)]
     assert project.commands[2][-2:] == ["-k", "x"]
     assert project.start("test")[1] == ["pytest", "test"]
     assert project.start("live")[1] == []
