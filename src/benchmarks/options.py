@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SECTIONS = ("engine", "planner", "dataset", "candles", "startup", "batch")
+SECTIONS = ("engine", "planner", "dataset", "candles", "startup", "batch", "search")
 YEAR = 525_600  # minutes
 BATCH_MINUTES = 90 * 1440
 

@@ -12,6 +12,7 @@ from benchmarks.candles import CandlesRow
 from benchmarks.dataset import DatasetRow
 from benchmarks.engine import EngineRow
 from benchmarks.planner import PlannerRow
+from benchmarks.search import SearchRow
 from benchmarks.startup import StartupRow
 
 
@@ -117,3 +118,23 @@ def batch_table(rows: Sequence[BatchRow]) -> Table:
         "pairs. Memory as above; the threads share nothing but the candles."
     )
     return table("Batch", caption, heads, cells)
+
+
+def search_table(rows: Sequence[SearchRow]) -> Table:
+    heads = (
+        "what", "workers", "evaluations", "seconds", "a second", "outside the engine %", "by processor time %",
+        "target", "peak PSS MiB", "times one worker",
+    )  # fmt: skip
+    cells = [
+        (
+            r.what, str(r.workers), str(r.evaluations), number(r.seconds), number(r.evaluations_a_second, 1),
+            number(r.outside_percent, 1), number(r.outside_cpu_percent, 1), r.target, number(r.memory_mib, 0),
+            number(r.times_one_worker),
+        )
+        for r in rows
+    ]  # fmt: skip
+    caption = (
+        "Template bounds, scoring and limits, the built-in sample market. Outside the engine: 1 - engine seconds / "
+        "(wall seconds x workers); by processor time: what the driver's thread used of all processor time."
+    )
+    return table("Search", caption, heads, cells)

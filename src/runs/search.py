@@ -191,15 +191,18 @@ def _run(
         if restored is not None and state is not None:
             search.restore(state, restored)
         logger.info("Initial population size: %d", plan.sampler.population_size)
-        began_s = time.monotonic()
+        sitting = Sitting(recorder.records)
         _search(search)
-        share = outside_engine(search.engine_seconds, time.monotonic() - began_s, executor.workers)
+        told = sitting.told(search.engine_seconds, recorder.records, executor.workers)
         recorder.finish()
-    finished = {"finished": ts_to_date(clock.now_ms()), "records": recorder.records}
+    finished = {"finished": ts_to_date(clock.now_ms()), "records": recorder.records, "last_sitting": told}
     files.write_info({**info, **finished, "records_sha256": recorder.records_sha256})
     if run.data.held_out:
         validate_front(files.pareto, plan, run.data, run.config)
-    logger.info("records_sha256 %s; %.1f %% of the workers' time outside the engine", recorder.records_sha256, share)
+    logger.info(
+        "records_sha256 %s; %.1f evaluations a second, %.1f %% of the workers' time outside the engine",
+        recorder.records_sha256, told["evaluations"] / told["seconds"], told["outside_percent"],
+    )  # fmt: skip
     logger.info(
         "Optimization complete: %d generations, %d evaluations, front %d, %.1f s; %s",
         plan.schedule.chunks * plan.schedule.chunk_size // max(1, plan.schedule.generation), recorder.records,
@@ -207,9 +210,25 @@ def _run(
     )  # fmt: skip
 
 
-def outside_engine(engine_seconds: float, wall_seconds: float, workers: int) -> float:
-    """Per cent of the workers' time that was not spent in the engine (`additions.md` 15)."""
-    return 100.0 * (1.0 - engine_seconds / (wall_seconds * workers)) if wall_seconds > 0 else 0.0
+class Sitting:
+    """How the time of a sitting was spent (`additions.md` 15)."""
+
+    def __init__(self, records: int) -> None:
+        self._records, self._wall_s = records, time.perf_counter()
+        self._driver_s, self._all_s = time.thread_time(), time.process_time()
+
+    def told(self, engine_seconds: float, records: int, workers: int) -> dict[str, Any]:
+        """Evaluations, seconds, and per cent outside the engine: of the workers' time, and of the processor time that
+        this process has used (which counts the driver's thread even where it runs beside them)."""
+        seconds = time.perf_counter() - self._wall_s
+        driver_s, all_s = time.thread_time() - self._driver_s, time.process_time() - self._all_s
+        return {
+            "evaluations": records - self._records,
+            "seconds": seconds,
+            "workers": workers,
+            "outside_percent": 100.0 * (1.0 - engine_seconds / (seconds * workers)),
+            "outside_cpu_percent": 100.0 * driver_s / all_s if all_s > 0 else None,
+        }
 
 
 def _search(search: Search) -> None:

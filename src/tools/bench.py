@@ -107,6 +107,12 @@ def _batch(options: Options, directory: Path, say: Callable[[str], None]) -> Seq
     return batch.measure(options, directory)
 
 
+def _search(options: Options, directory: Path, say: Callable[[str], None]) -> Sequence[Any]:
+    from benchmarks import search
+
+    return search.measure(options, directory)
+
+
 # imported when measured: the extension is rebuilt before its first import
 MEASURES: dict[str, Measure] = {
     "engine": _engine,
@@ -115,6 +121,7 @@ MEASURES: dict[str, Measure] = {
     "candles": _candles,
     "startup": _startup,
     "batch": _batch,
+    "search": _search,
 }
 
 
