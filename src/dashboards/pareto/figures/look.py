@@ -7,7 +7,6 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-SCALE = "Viridis"
 DIVERGING = [[0.0, "#B4442E"], [0.5, "#EDEDEA"], [1.0, "#24708F"]]
 # Okabe and Ito's palette in the order in which five compared configs get them.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -22,10 +21,13 @@ class Look:
     soft: str
     grid: str
     accent: str
+    scale: str | list[list[float | str]]
 
 
-LIGHT = Look(ink="#1D2733", soft="#66717D", grid="#E4E7EA", accent="#24708F")
-DARK = Look(ink="#E6EAEE", soft="#98A4B0", grid="#2F3B47", accent="#5BB0D0")
+LIGHT = Look(ink="#1D2733", soft="#66717D", grid="#E4E7EA", accent="#24708F", scale="Viridis")
+# Viridis without its darkest end, which the ground would swallow.
+_BRIGHT: list[list[float | str]] = [[0.0, "#6A7BD8"], [0.4, "#2FA5A0"], [0.75, "#7AD151"], [1.0, "#FDE725"]]
+DARK = Look(ink="#E6EAEE", soft="#98A4B0", grid="#2F3B47", accent="#5BB0D0", scale=_BRIGHT)
 
 
 def look_of(theme: str | None) -> Look:

@@ -63,7 +63,7 @@ def _explorer() -> list[Any]:
         graph_card("Parallel coordinates", "parallel", height=400, wide=True, hint="Drag along an axis to brush."),
         graph_card(
             "Distributions of parameters", "distributions", height=None, wide=True,
-            hint="Over the whole search range: values heaped at an end ask for a wider bound.",
+            hint="Of those that vary most, over the search range: values heaped at an end ask for a wider bound.",
         ),
         card("Configs that pass", members_table("members"), wide=True, hint="Click a row to select its config."),
         card("Parameters of the selection", html.Div(id="selection-parameters")),
