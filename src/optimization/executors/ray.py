@@ -159,12 +159,15 @@ class RayExecutor:
         self._refused = {node: why for node, why in self._refused.items() if node in nodes}
         for worker in [worker for worker in self._workers if worker.node not in nodes]:
             self._lose(worker, "its machine left the cluster")
-        for node in nodes.keys() - self._refused.keys():
+        before = len(self._workers)
+        for node in sorted(nodes.keys() - self._refused.keys()):
             present = sum(worker.node == node for worker in self._workers)
             for _ in range(nodes[node] - present):
                 worker = _Worker(self._cluster.start(node), node)
                 self._workers.append(worker)
                 self._call(worker, self._cluster.probe(worker.handle), ())
+        if len(self._workers) != before:
+            logger.info("%d workers on %d machines of the cluster", len(self._workers), len(nodes))
         self.workers = max(1, len(self._workers))
         self._look_at = self._now() + (LOOK_S if self._workers else LOOK_AFTER_LOSS_S)
 
@@ -184,7 +187,7 @@ class RayExecutor:
         else:
             self._refuse(
                 worker,
-                f"machine {worker.node} finds other metrics than this one for the same parameters "
+                f"machine {worker.node[:8]} finds other metrics than this one for the same parameters "
                 f"(engine builds {found.build} and {self._probe.build})",
             )
 
@@ -196,12 +199,12 @@ class RayExecutor:
 
     def _lose(self, worker: _Worker, why: str) -> None:
         """A worker is gone. What it was doing counts an attempt, what was queued there is innocent."""
-        logger.warning("a worker on machine %s was lost (%s)", worker.node, why)
+        logger.warning("a worker on machine %s was lost (%s)", worker.node[:8], why)
         self._look_at = min(self._look_at, self._now() + LOOK_AFTER_LOSS_S)
         if not worker.ready:
             failed = self._failed_starts[worker.node] = self._failed_starts.get(worker.node, 0) + 1
             if failed >= MAX_ATTEMPTS:
-                self._refuse(worker, f"workers on machine {worker.node} end while they start ({why})")
+                self._refuse(worker, f"workers on machine {worker.node[:8]} end while they start ({why})")
                 return
         for task_id in self._remove(worker):
             self._count_loss(task_id, why)
@@ -269,7 +272,7 @@ class RayExecutor:
         except RunError as exc:
             if worker.ready:
                 raise
-            self._refuse(worker, f"a worker on machine {worker.node} cannot work: {exc}")
+            self._refuse(worker, f"a worker on machine {worker.node[:8]} cannot work: {exc}")
             return
         del self._calls[call]
         worker.calls.remove(call)

@@ -25,6 +25,7 @@ _PRIVATE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on any system: without it Ray listens on all interfaces
     "RAY_AUTH_MODE": "token",
 }
+STARTS = 3
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
@@ -145,12 +146,28 @@ def _connected(address: str | None) -> Any:
         import ray
     except ModuleNotFoundError as exc:
         raise ToolMissingError("optimize.executor ray needs ray: pip install -r requirements-cluster.txt") from exc
-    options: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if address is None else {}
+    return _joined(ray, address) if address is not None else _started(ray)
+
+
+def _joined(ray: Any, address: str) -> Any:
     try:
-        ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **options)
-    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as exc:
-        place = "a private Ray instance" if address is None else f"the Ray cluster at {address}"
-        raise RunError(f"{place} cannot be used: {_line(exc)}") from exc
+        ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except Exception as exc:
+        raise RunError(f"the Ray cluster at {address} cannot be used: {_line(exc)}") from exc
+    return ray
+
+
+def _started(ray: Any) -> Any:
+    """A private instance. On a busy machine a start may take longer than Ray waits: it is tried again."""
+    quiet = {"log_to_driver": False, "configure_logging": False, "include_dashboard": False}
+    for tries_left in reversed(range(STARTS)):
+        try:
+            ray.init(address="local", _node_ip_address="127.0.0.1", **quiet)
+            break
+        except Exception as exc:
+            ray.shutdown()
+            if not tries_left:
+                raise RunError(f"a private Ray instance cannot be started: {_line(exc)}") from exc
     return ray
 
 
