@@ -43,7 +43,7 @@ def parallel(frame: pd.DataFrame, columns: Sequence[str], colour: str, look: Loo
     """A line a config from column to column; dragging along an axis brushes."""
     if frame.empty or not columns:
         return empty(NOTHING, look)
-    line = {"color": frame[colour], "colorscale": "colorbar": colour_bar(colour)}
+    line = {"color": frame[colour], "colorscale": look.scale, "colorbar": colour_bar(colour)}
     dimensions = [{"label": short_parameter(name), "values": frame[name], "tickformat": ".4~g"} for name in columns]
     fig = go.Figure(go.Parcoords(dimensions=dimensions, line=line, labelangle=-14, labelfont={"size": 11}))
     return dressed(fig, look, height=400).update_layout(margin={"l": 70, "r": 40, "t": 90, "b": 24})

@@ -80,7 +80,7 @@ def rank_change(frame: pd.DataFrame, look: Look, chosen: str | None = None) -> g
 def _cloud(frame: pd.DataFrame, x: str, y: str, look: Look) -> go.Scatter:
     marker: dict[str, object] = {"color": look.accent, "size": 8, "opacity": 0.8}
     if "rank_in" in frame:
-        marker |= {"color": frame["rank_in"], "colorscale": "colorbar": colour_bar("rank in-sample")}
+        marker |= {"color": frame["rank_in"], "colorscale": look.scale, "colorbar": colour_bar("rank in-sample")}
     points = {"x": frame[x], "y": frame[y], "customdata": frame[ID]}
     return go.Scatter(**points, mode="markers", marker=marker, name="configs", hovertemplate=_HOVER)
 
