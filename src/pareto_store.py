@@ -6,25 +6,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.arguments import tool_parser
-from core.errors import DataError, UsageError
 from core.program import run_program
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from optimization.expressions import Expression
-    from optimization.members import Member
-    from reporting.plots.front import FrontPicture
+    from runs.front_selection import Selection
 
 _HOMES = {
     "Member": "optimization.members",
@@ -60,19 +52,6 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_HOMES[name]), name)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The members that were kept, some of their objectives (indices into w_i), and where they lie to the ideal."""
-
-    members: list[Member]
-    columns: list[int]
-    picture: FrontPicture
-
-    @property
-    def closest(self) -> Member:
-        return self.members[self.picture.closest]
-
-
 def parser() -> argparse.ArgumentParser:
     p = tool_parser("Shows a Pareto front and the member closest to an ideal point.", EXAMPLES)
     p.add_argument("pareto_dir", type=Path, nargs="?", help="a run or its `pareto` folder (default: the newest)")
@@ -104,9 +83,14 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(_joined_weights(argv))
     from optimization.expressions import limit_expression  # numpy and more: not for --help
     from optimization.members import newest_pareto, pareto_dir, read_members, run_dir
+    from runs.front_selection import as_json, kept_members, objective_columns, select, unknown_limits
 
     folder = pareto_dir(args.pareto_dir) if args.pareto_dir else newest_pareto()
-    members = _kept(read_members(folder), [limit_expression(text) for text in args.limits])
+    limits = [limit_expression(text) for text in args.limits]
+    members = read_members(folder)
+    for name in unknown_limits(members, limits):
+        sys.stderr.write(f"warning: no member has {name}: this limit is passed over\n")
+    members = kept_members(members, limits)
     columns = objective_columns(members[0].scoring, args.objectives)
     selection = select(members, columns, args.mode, args.weights)
     sys.stdout.write(as_json(selection) if args.json else as_text(selection))
@@ -122,71 +106,6 @@ def _joined_weights(argv: Sequence[str]) -> list[str]:
         if words[i] in ("-w", "--weights") and words[i + 1][:1] == "-" and words[i + 1][1:2] in "0123456789.":
             words[i : i + 2] = [f"--weights={words[i + 1]}"]
     return words
-
-
-def _kept(members: list[Member], limits: Sequence[Expression]) -> list[Member]:
-    from optimization.expressions import keeps, member_value
-
-    for limit in limits:
-        if all(member_value(member, limit.name) is None for member in members):
-            sys.stderr.write(f"warning: no member has {limit.name}: this limit is passed over\n")
-    kept = [member for member in members if keeps(limits, member)]
-    if not kept:
-        texts = ", ".join(f"{limit.name}{limit.op}{limit.bound:g}" for limit in limits)
-        raise DataError(f"none of {len(members)} members holds {texts}: loosen a limit")
-    return kept
-
-
-def objective_columns(scoring: Sequence[str], wanted: str) -> list[int]:
-    """Indices of the objectives in a comma list of names or `w_i`, all for an empty one. Raises UsageError."""
-    from config.objectives import canonical_metric
-
-    known = {name: i for i, name in enumerate(scoring)} | {f"w_{i}": i for i in range(len(scoring))}
-    words = [word.strip() for word in wanted.split(",") if word.strip()]
-    for word in words:
-        if word not in known and canonical_metric(word) not in known:
-            raise UsageError(f"objective {word!r} does not exist: this front has {', '.join(scoring)} (w_0, w_1, ...)")
-    columns = [known[word] if word in known else known[canonical_metric(word)] for word in words]
-    return list(dict.fromkeys(columns)) or list(range(len(scoring)))
-
-
-def select(members: list[Member], columns: list[int], mode: str, weights: Sequence[float]) -> Selection:
-    """The members beside their ideal point."""
-    import numpy as np
-
-    from optimization.ideal import distances, ideal_point, mode_name
-    from reporting.plots.front import FrontPicture
-
-    points = np.array([member.objectives for member in members])[:, columns]
-    ideal = ideal_point(points, mode_name(mode), weights)
-    names = [objective_name(members[0].scoring[i], i) for i in columns]
-    labels = [member.id[:16] for member in members]
-    return Selection(members, columns, FrontPicture(points, names, labels, distances(points, ideal), ideal))
-
-
-def objective_name(metric: str, index: int) -> str:
-    """`w_0 = -adg_usd` for what is maximised, `w_1 = drawdown_worst_usd` for what is minimised."""
-    from config.objectives import metric_weight
-
-    return (
-        f"w_{index}" if metric == f"w_{index}" else f"w_{index} = {'-' if metric_weight(metric) == -1 else ''}{metric}"
-    )
-
-
-def _objectives(selection: Selection, values: npt.NDArray[np.float64]) -> dict[str, float]:
-    return {f"w_{i}": float(value) for i, value in zip(selection.columns, values, strict=True)}
-
-
-def as_json(selection: Selection) -> str:
-    picture = selection.picture
-    closest = _objectives(selection, picture.points[picture.closest])
-    distance = float(picture.distance[picture.closest])
-    result = {
-        "n_members": len(selection.members),
-        "ideal": _objectives(selection, picture.ideal),
-        "closest": {"hash": selection.closest.id, **closest, "normalized_distance": distance},
-    }
-    return json.dumps(result, indent=4) + "\n"
 
 
 def as_text(selection: Selection) -> str:

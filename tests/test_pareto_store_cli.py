@@ -19,6 +19,7 @@ from optimization.members import read_member, read_members
 from reporting.front_text import relations
 from reporting.plots.front import FrontPicture, correlations, interactive, static
 from reporting.plots.style import Heading
+from runs.front_selection import objective_columns, objective_name
 
 POINTS = [(0, 10), (1, 6), (2, 5), (5, 2), (9, 1), (10, 0)]
 VALUES = {"adg_usd": 0.5, "position_held_hours_max": 90.0, "loss_profit_ratio": 0.4}
@@ -30,7 +31,9 @@ def status(*args: str | Path) -> int:
 
 def closest(run: Path, capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, float]:
     assert status(run, "--json", *args) == 0
-    found: dict[str, float] = json.loads(capsys.readouterr().out)["closest"]
+    said = capsys.readouterr()
+    assert ("no member has unknown" in said.err) == ("unknown<0" in args)
+    found: dict[str, float] = json.loads(said.out)["closest"]
     return found
 
 
@@ -76,6 +79,7 @@ def test_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert closest(run, capsys, "-w", "-1,0")["w_0"] == 1.0
     assert closest(run, capsys, "-m", "g")["w_0"] == 5.0
     assert closest(run, capsys, "-l", "w_1<3", "-l", "m0>=6")["w_0"] == 9.0
+    assert closest(run, capsys, "-l", "unknown<0")["w_0"] == 2.0
     assert closest(run, capsys, "-o", "m1") == {
         "hash": f"{5:064x}", "w_1": 0.0, "normalized_distance": 0.0,
     }  # fmt: skip
@@ -192,11 +196,11 @@ def test_relations_of_many_objectives() -> None:
 
 def test_objective_names() -> None:
     """Comma lists of names, short forms and indices; twice the same is once; nothing means all."""
-    assert pareto_store.objective_columns(["adg_usd", *SCORING], "adg, w_2,adg_usd") == [0, 2]
-    assert pareto_store.objective_columns(SCORING, "") == [0, 1, 2]
+    assert objective_columns(["adg_usd", *SCORING], "adg, w_2,adg_usd") == [0, 2]
+    assert objective_columns(SCORING, "") == [0, 1, 2]
     with pytest.raises(UsageError, match="w_7"):
-        pareto_store.objective_columns(SCORING, "w_7")
-    names = [pareto_store.objective_name(name, i) for i, name in enumerate(["adg_usd", "drawdown_worst_usd", "w_2"])]
+        objective_columns(SCORING, "w_7")
+    names = [objective_name(name, i) for i, name in enumerate(["adg_usd", "drawdown_worst_usd", "w_2"])]
     assert names == ["w_0 = -adg_usd", "w_1 = drawdown_worst_usd", "w_2"]
 
 

@@ -41,8 +41,8 @@ def scatter(
     """
     if frame.empty:
         return empty(NOTHING, look)
-    colours = frame[axes.colour]
-    marker = {"color": colours, "colorscale": look.scale, "colorbar": colour_bar(axes.colour), "size": 4 if axes.z else 9}
+    shade = {"color": frame[axes.colour], "colorscale": look.scale, "colorbar": colour_bar(axes.colour)}
+    marker = shade | {"size": 4 if axes.z else 9}
     traces = [_points(frame, axes, marker | {"line": {"width": 0}}, "configs")]
     ring = {"color": MARKED, "symbol": "circle-open", "size": 7 if axes.z else 14, "line": {"width": 2}}
     traces.append(_points(frame[frame[ID].isin(list(marked))], axes, ring, "frontier"))
