@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -139,6 +140,7 @@ def round_significant(value: float, digits: int) -> float:
     return round(value, digits - 1 - math.floor(math.log10(abs(value))))
 
 
+@lru_cache(maxsize=4096)  # of one dataset, mean, min and max are the same number
 def round_dynamic(value: float, digits: int) -> float:
     """The engine's rounding, half away from zero, at most ten decimals: that of archive and perturbation (2.4)."""
     if value == 0.0 or not math.isfinite(value):
