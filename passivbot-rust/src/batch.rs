@@ -8,6 +8,7 @@ use crate::backtest::{CoinSpec, RunError, RunOutput, RunParams, run};
 use crate::types::PerSide;
 use ndarray::{ArrayView1, ArrayView3, Axis, Slice};
 use rayon::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 
 /// One run: coins, parameters and the rows of the dataset it sees.
@@ -63,6 +64,23 @@ pub fn metrics(output: &RunOutput) -> Analysis {
     })
 }
 
+/// Runs one job to its metrics. A panic of the engine is, like an error, the failure of one run, not of its caller.
+///
+/// # Errors
+/// The text of whatever kept the run from its end.
+pub fn run_to_metrics(job: &Job, cube: &Cube<'_>, cancel: &AtomicBool) -> Result<Analysis, String> {
+    let run = AssertUnwindSafe(|| run_job(job, cube, cancel).map(|output| metrics(&output)));
+    match catch_unwind(run) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(panic) => Err(format!("the engine panicked: {}", panic_text(&*panic))),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
+}
+
 /// Runs every job on `threads` threads (0: one a core); results stand in the order of the jobs.
 ///
 /// A job that could not be read, and one that fails, becomes its error text; the others go on. `cancel` stops all.
@@ -76,9 +94,6 @@ pub fn run_batch(
     cancel: &AtomicBool,
 ) -> Result<Vec<Result<Analysis, String>>, rayon::ThreadPoolBuildError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let one = |job: &Result<Job, String>| {
-        let output = run_job(job.as_ref().map_err(Clone::clone)?, cube, cancel).map_err(|e| e.to_string())?;
-        Ok(metrics(&output))
-    };
+    let one = |job: &Result<Job, String>| run_to_metrics(job.as_ref().map_err(Clone::clone)?, cube, cancel);
     Ok(pool.install(|| jobs.par_iter().with_max_len(1).map(one).collect()))
 }

@@ -1,10 +1,9 @@
 //! Runs that come in one by one and are answered as they finish, in threads: what a search needs, where no run should
 //! wait for the end of a batch.
 
-use super::{Cube, Job, metrics, run_job};
+use super::{Cube, Job, run_to_metrics};
 use crate::analysis::Analysis;
 use std::collections::{HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -115,7 +114,8 @@ impl JobQueue {
     fn work_off(&self, cubes: &[Cube<'_>]) {
         while let Some((ticket, cancel)) = self.next() {
             let since = now();
-            let outcome = run_safely(&ticket, cubes, &cancel);
+            let cube = cubes.get(ticket.dataset).ok_or_else(|| format!("there is no dataset {}", ticket.dataset));
+            let outcome = cube.and_then(|cube| run_to_metrics(&ticket.job, cube, &cancel));
             let done = Done { id: ticket.id, outcome, seconds: since.elapsed().as_secs_f64() };
             let mut state = self.state();
             state.running.remove(&ticket.id);
@@ -136,19 +136,4 @@ impl JobQueue {
         state.running.insert(ticket.id, Running { cancel: Arc::clone(&cancel), since: now() });
         Some((ticket, cancel))
     }
-}
-
-/// A panic of the engine is the failure of one run, not of all that wait.
-fn run_safely(ticket: &Ticket, cubes: &[Cube<'_>], cancel: &AtomicBool) -> Result<Analysis, String> {
-    let cube = cubes.get(ticket.dataset).ok_or_else(|| format!("there is no dataset {}", ticket.dataset))?;
-    let run = AssertUnwindSafe(|| run_job(&ticket.job, cube, cancel).map(|output| metrics(&output)));
-    match catch_unwind(run) {
-        Ok(result) => result.map_err(|e| e.to_string()),
-        Err(panic) => Err(format!("the engine panicked: {}", panic_text(&*panic))),
-    }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
 }
