@@ -242,6 +242,17 @@ def test_colours_change_and_stay(page: Page) -> None:
     expect(page.locator("#passing")).to_contain_text("25 / 25")
 
 
+def test_a_file_that_is_no_member(page: Page, place: Path) -> None:
+    """It is named on top of the page; another run still opens."""
+    stray = place / "optimize_results" / "2026-01-01_plain" / "pareto" / "stray.json"
+    stray.write_text("{}")
+    choose(page, "run", "2026-01-01_plain")
+    expect(page.locator("#notice")).to_contain_text("stray.json is no member of a Pareto front")
+    stray.unlink()
+    choose(page, "run", "2026-01-02_suite")
+    expect(page.locator("#notice")).to_be_hidden()
+
+
 def test_a_saved_config_runs(page: Page, place: Path) -> None:
     """What Export saves is a complete config that the backtester runs; a bad name is refused in words."""
     open_tab(page, "Export")
