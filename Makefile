@@ -5,7 +5,7 @@ CRATE := passivbot-rust
 SHARED := ../shared
 ARGS :=
 
-.PHONY: help setup build check fix test golden hammer docs bench criterion
+.PHONY: help setup build check fix test golden hammer kills docs bench criterion
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ golden: ## the engine against the golden data beside the checkout
 
 hammer: ## one candle cache under several processes, some of them killed; ARGS="--seconds 600 --seed 3"
 	$(PYTHON) tests/soak/cache_hammer.py $(ARGS)
+
+kills: ## runs of the optimizer, killed at random moments and resumed, against an undisturbed one; ARGS="--rounds 10 --seeds 3"
+	$(PYTHON) tests/soak/optimizer_kills.py $(ARGS)
 
 docs: ## the tables of docs/configuration.md, from the schema
 	cd src && ../$(PYTHON) -m config.doc
