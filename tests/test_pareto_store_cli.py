@@ -158,6 +158,19 @@ def test_forms_of_expressions(text: str, expected: Expression | None) -> None:
     assert parse_expression(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("op", "below", "at", "above"),
+    [
+        ("<=", True, True, False), (">=", False, True, True), ("<", True, False, False), (">", False, False, True),
+        ("==", False, True, False), ("=", False, True, False),
+    ],
+)  # fmt: skip
+def test_operators_at_their_bound(op: str, below: bool, at: bool, above: bool) -> None:
+    """An exact hit counts for the operators with an equal sign only."""
+    expression = limit_expression(f"a{op}1")
+    assert [expression.holds(value) for value in (0.5, 1.0, 1.5)] == [below, at, above]
+
+
 def picture(points: list[tuple[float, ...]]) -> FrontPicture:
     array = np.array(points, dtype=float)
     names = [f"w_{i}" for i in range(array.shape[1])]
