@@ -24,8 +24,10 @@ def main(argv: Sequence[str]) -> int:
     if given.help_text is not None:
         sys.stdout.write(given.help_text + "\n")
         return 0
+    from optimization.stop import end_on_sigterm
     from runs.program_config import read_config  # 0.1 s that `--help` should not wait for
 
+    end_on_sigterm()
     directory = given.options.get("resume")
     if directory is not None and given.config_path is not None:
         raise UsageError(f"--resume {directory} has a config of its own: leave {given.config_path} out")

@@ -126,13 +126,9 @@ class Archive:
         rounded = rounded_entry(entry(), self._digits)
         return self._insert(self._texts.id(rounded), objectives, violation, place), rounded
 
-    def load(self, identity: str, fitness: Fitness) -> bool:
-        """Take in a stored member, its values rounded already; whether it came in."""
-        place = self._place(fitness.objectives, fitness.violation)
-        if place is None or identity in self.ids:
-            return False
-        self._insert(identity, fitness.objectives, fitness.violation, place)
-        return True
+    def load(self, identity: str, fitness: Fitness) -> None:
+        """Put a stored member back, its values rounded already: members of one archive fit together."""
+        self._append(identity, fitness.objectives, fitness.violation)
 
     def _place(self, objectives: tuple[float, ...], violation: float) -> list[int] | None:
         """Positions of the members that give way to a newcomer; None if it does not come in."""
@@ -150,13 +146,16 @@ class Archive:
 
     def _insert(self, identity: str, objectives: tuple[float, ...], violation: float, place: Sequence[int]) -> Change:
         removed = self._remove(place)
+        self._append(identity, objectives, violation)
+        if len(self.ids) > self._max_size:
+            removed += self._remove(prune(self._matrix, self._max_size))
+        return Change(identity, tuple(removed))
+
+    def _append(self, identity: str, objectives: tuple[float, ...], violation: float) -> None:
         self.ids.append(identity)
         self._objectives.append(objectives)
         self._violations.append(violation)
         self._matrix = np.array(self._objectives)
-        if len(self.ids) > self._max_size:
-            removed += self._remove(prune(self._matrix, self._max_size))
-        return Change(identity, tuple(removed))
 
     def _remove(self, places: Sequence[int]) -> list[str]:
         if not places:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from optimization.executors.protocol import Answer, Executor, Failure, Reply, Task
 from optimization.space import Vector
 
-TRIES = 2
+POLL_S = 0.2  # between looks at whether to stop
 
 
 @dataclass(slots=True)
 class _Open:
-    """A candidate that has not been answered in full."""
+    """A candidate that has not been answered in full: the replies of its parts, and which of them were tried again."""
 
     vector: Vector
-    answers: dict[int, Answer]
-    tries: int = 1
+    replies: dict[int, Reply] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)
 
 
 class Dispatcher:
@@ -41,7 +42,7 @@ class Dispatcher:
         return len(self._open) * self._parts >= 4 * self._executor.workers + 8
 
     def send(self, candidate: int, vector: Vector) -> None:
-        self._open[candidate] = _Open(vector, {})
+        self._open[candidate] = _Open(vector)
         for part in range(self._parts):
             self._executor.submit(self._task(candidate, part))
 
@@ -53,27 +54,30 @@ class Dispatcher:
         """Answers and failures of whole candidates, under their ids."""
         for reply in self._executor.poll(timeout_s):
             candidate, part = divmod(reply.id, self._parts)
-            entry = self._open.get(candidate)
-            if entry is None:  # another part of it has failed
+            entry = self._open[candidate]
+            if isinstance(reply, Failure) and not reply.lost and part not in entry.again:
+                entry.again.add(part)  # lost ones were tried again by the executor
+                self._executor.submit(self._task(candidate, part))
                 continue
-            if isinstance(reply, Failure):
-                yield from self._failed(candidate, part, reply)
-                continue
-            entry.answers[part] = reply
-            if len(entry.answers) == self._parts:
+            entry.replies[part] = reply
+            if len(entry.replies) == self._parts:
                 del self._open[candidate]
-                yield _joined(candidate, entry.answers)
+                yield _joined(candidate, entry.replies)
 
-    def _failed(self, candidate: int, part: int, failure: Failure) -> Iterator[Reply]:
-        entry = self._open[candidate]
-        if failure.lost or entry.tries >= TRIES:  # lost ones were tried again by the executor
-            del self._open[candidate]
-            yield Failure(candidate, failure.reason, failure.lost)
-        else:
-            entry.tries += 1
-            self._executor.submit(self._task(candidate, part))
+    def evaluated(self, vectors: Mapping[int, Vector], stop: Callable[[], bool] = lambda: False) -> Iterator[Reply]:
+        """Send all of them, by id; their replies as they come. Ends early once `stop` says so."""
+        waiting = deque(vectors.items())
+        while (waiting or self._open) and not stop():
+            while waiting and not self.is_full:
+                self.send(*waiting.popleft())
+            yield from self.receive(POLL_S)
 
 
-def _joined(candidate: int, answers: dict[int, Answer]) -> Answer:
-    parts = [answers[part] for part in sorted(answers)]
-    return Answer(candidate, np.concatenate([a.values for a in parts]), sum(a.engine_seconds for a in parts))
+def _joined(candidate: int, replies: dict[int, Reply]) -> Reply:
+    """One reply of those of all parts: of several failures that of the first part, whichever came first."""
+    answers: list[Answer] = []
+    for _, reply in sorted(replies.items()):
+        if isinstance(reply, Failure):
+            return Failure(candidate, reply.reason, reply.lost)
+        answers.append(reply)
+    return Answer(candidate, np.concatenate([a.values for a in answers]), sum(a.engine_seconds for a in answers))

@@ -16,7 +16,7 @@ from typing import Any
 from core.errors import RunError
 from core.rng import Streams
 from optimization.candidates_log import DoneCandidate
-from optimization.dispatch import Dispatcher
+from optimization.dispatch import POLL_S, Dispatcher
 from optimization.duplicates import DuplicateCounts, Seen, identity, moved
 from optimization.executors.protocol import Reply
 from optimization.initial import initial_population
@@ -31,7 +31,6 @@ from optimization.stop import Stop
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.2
 SEEDS = -1  # the chunk of starting configs, before the initial population
 FAILURES_COUNT_FROM = 200
 MAX_FAILURES = 0.01
@@ -183,9 +182,6 @@ class Search:
     def _outcome(self, reply: Reply) -> Outcome:
         outcome = self._parts.judge.outcome(self._underway[reply.id].vector, reply)
         self.engine_seconds += outcome.engine_seconds
-        if outcome.error is not None:
-            self._failures += 1
-            logger.warning("candidate %d could not be simulated: %s", reply.id, outcome.error)
         return outcome
 
     def _record(self) -> None:
@@ -198,13 +194,17 @@ class Search:
             done = DoneCandidate(candidate.key, candidate.exact, candidate.genome, outcome.fitness)
             change = recorder.record(done, self._varying(candidate.vector, outcome))
             self._parts.report.recorded(recorder, outcome, change)
-            self._check_failures()
+            self._count_failures(number, outcome)
 
     def _varying(self, vector: Vector, outcome: Outcome) -> dict[str, Any]:
         genes = self._parts.judge.context.genes(vector)
         return {"bot": {pside: {**self._parts.bot[pside], **side} for pside, side in genes.items()}, **outcome.block}
 
-    def _check_failures(self) -> None:
+    def _count_failures(self, number: int, outcome: Outcome) -> None:
+        """As records are written, so that it does not depend on who answers when."""
+        if outcome.error is not None:
+            self._failures += 1
+            logger.warning("candidate %d could not be simulated: %s", number, outcome.error)
         records = self._parts.recorder.records
         if records >= FAILURES_COUNT_FROM and self._failures > MAX_FAILURES * records:
             raise RunError(
@@ -261,12 +261,17 @@ class Search:
             self.write_checkpoint()
 
     def write_checkpoint(self) -> None:
-        """Write the last state that was kept."""
+        """Write the last state that was kept; before there is one, what is on the disk holds."""
+        if not self._snapshot:
+            return
         self._parts.recorder.write_checkpoint(self._snapshot)
         self._written_s = time.monotonic()
 
     def restore(self, state: SearchState, restored: Restored) -> None:
-        """Be as the search was when `state` was taken; what was recorded since is not simulated again."""
+        """Be as the search was when `state` was taken; what was recorded since is not simulated again.
+
+        Raises Stopped when `stop` is set meanwhile.
+        """
         parts = self._parts
         parts.sampler.restore(state.sampler)
         parts.streams.restore(state.streams)
@@ -289,14 +294,13 @@ class Search:
 
     def _write_lost_records(self, restored: Restored) -> None:
         """Simulate candidates again whose records the results file has lost."""
-        vectors = {number: restored.done[number].vector(self._parts.space) for number in restored.lost_records}
-        waiting, found = deque(vectors), {}
-        for number in vectors:
-            while number not in found:
-                while waiting and not self._parts.dispatcher.is_full:
-                    self._parts.dispatcher.send(waiting[0], vectors[waiting.popleft()])
-                for reply in self._parts.dispatcher.receive(POLL_S):
-                    found[reply.id] = self._parts.judge.outcome(vectors[reply.id], reply)
-                if self._parts.stop.is_set():
-                    raise Stopped
-            self._parts.recorder.rewrite(self._varying(vectors[number], found.pop(number)), number)
+        parts, lost = self._parts, deque(restored.lost_records)
+        vectors = {number: restored.done[number].vector(parts.space) for number in lost}
+        found: dict[int, Outcome] = {}
+        for reply in parts.dispatcher.evaluated(vectors, parts.stop.is_set):
+            found[reply.id] = parts.judge.outcome(vectors[reply.id], reply)
+            while lost and lost[0] in found:
+                number = lost.popleft()
+                parts.recorder.rewrite(self._varying(vectors[number], found.pop(number)), number)
+        if lost:
+            raise Stopped

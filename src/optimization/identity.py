@@ -16,8 +16,8 @@ from simulation.dataset import Dataset
 
 CHUNK_BYTES = 1 << 24
 
-# How long, how many at once, how chatty: a resumed run may have others; records are the same.
-FREE_KEYS = ("iters", "n_cpus", "executor", "checkpoint_interval_s")
+# How long, how many at once, in which portions: records are the same.
+FREE_KEYS = ("iters", "n_cpus", "executor", "split_scenarios", "checkpoint_interval_s")
 
 
 def identity_of(

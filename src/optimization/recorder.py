@@ -7,6 +7,7 @@ that need not be simulated again.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -70,7 +71,9 @@ class Recorder:
         self._constant = constant_sections(settings.config, files)
         self._packer = RecordPacker(self._constant, ORDER, compress=settings.compress)
         self._lengths = Lengths(digest=_first_digest(self._constant))
-        self._kept: set[str] = set()  # members of the last checkpoint: their files stay until the next
+        # members of the last checkpoint, and of the snapshot that may become the next: their files stay until then
+        self._kept: set[str] = set()
+        self._held: set[str] = set()
         self._results: FileIO | None = None
         self._candidates: FileIO | None = None
 
@@ -84,11 +87,14 @@ class Recorder:
         return self._lengths.digest.hex()
 
     def open(self) -> None:
-        """Open the logs for appending."""
+        """Open the logs for appending, and keep other processes out as long as they are open."""
         try:
+            self._candidates = FileIO(self.files.candidates, "a")
+            fcntl.flock(self._candidates, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if self._settings.write_all:
                 self._results = FileIO(self.files.results, "a")
-            self._candidates = FileIO(self.files.candidates, "a")
+        except BlockingIOError as exc:
+            raise RunError(f"another process is writing {self.files.directory}: wait for it, or stop it") from exc
         except OSError as exc:
             raise RunError(f"cannot write in {self.files.directory}: {exc.strerror or exc}") from exc
 
@@ -104,8 +110,8 @@ class Recorder:
         if found is None:
             return None
         change, rounded = found
-        kept = tuple(gone for gone in change.removed if gone not in self._kept)
-        self._members.apply(Change(change.added, kept), rounded)
+        unneeded = tuple(gone for gone in change.removed if gone not in self._kept and gone not in self._held)
+        self._members.apply(Change(change.added, unneeded), rounded)
         return change
 
     def _append(self, done: DoneCandidate, varying: Mapping[str, Any]) -> None:
@@ -128,6 +134,7 @@ class Recorder:
     def snapshot(self, state: State) -> bytes:
         """A checkpoint of this moment, to be written now or later."""
         lengths = self._lengths
+        self._held = set(self.archive.ids)
         own = {
             "version": VERSION, "identity": self._settings.identity, "records": lengths.records,
             "results_bytes": lengths.results, "candidates_bytes": lengths.candidates, "digest": lengths.digest,
@@ -161,7 +168,7 @@ class Recorder:
     # --- resuming
 
     def restore(self, checkpoint: Mapping[str, Any]) -> Restored:
-        """Bring the logs to where the checkpoint was taken, before `open`; the archive has to wait for lost records."""
+        """Bring the open logs to where the checkpoint was taken; the archive has to wait for lost records."""
         layout = self._settings.layout
         records = int(checkpoint["records"])
         done = list(layout.read(self.files.candidates, records))
@@ -177,7 +184,7 @@ class Recorder:
     def _tail(self, checkpoint: Mapping[str, Any]) -> dict[str, State]:
         """`{identity: metrics}` of what was recorded after the checkpoint."""
         layout = self._settings.layout
-        if not self._settings.write_all or _size(self.files.results) < int(checkpoint["results_bytes"]):
+        if not self._settings.write_all or self.files.results.stat().st_size < int(checkpoint["results_bytes"]):
             return {}
         with self.files.candidates.open("rb") as file:
             file.seek(int(checkpoint["candidates_bytes"]))
@@ -193,8 +200,8 @@ class Recorder:
 
     def _whole_records(self, checkpoint: Mapping[str, Any]) -> tuple[int, int]:
         """Bytes and number of the checkpoint's records that the results file still has."""
-        wanted, size = int(checkpoint["results_bytes"]), _size(self.files.results)
-        if not self._settings.write_all or size >= wanted:
+        wanted = int(checkpoint["results_bytes"])
+        if not self._settings.write_all or self.files.results.stat().st_size >= wanted:
             return wanted, int(checkpoint["records"])
         sizes = 0, 0
         with self.files.results.open("rb") as file:
@@ -215,8 +222,7 @@ class Recorder:
             self._rebuild(set(missing))
         for identity in ids:
             member = read_member(self.files.pareto / f"{identity}.json")
-            if not self.archive.load(identity, Fitness(member.objectives, member.violation)):
-                raise DataError(f"{member.path} does not fit the other members of its front")
+            self.archive.load(identity, Fitness(member.objectives, member.violation))
         self._kept = set(ids)
         self._members.sweep(ids)
 
@@ -229,7 +235,7 @@ class Recorder:
 
     def _rebuild(self, missing: set[str]) -> None:
         """Write lost members anew, from their records."""
-        records = load_results(self.files.results) if self.files.results.exists() else iter(())
+        records = load_results(self.files.results) if self._settings.write_all else iter(())
         for entry in records:
             rounded = rounded_entry(entry, self._settings.digits)
             identity = entry_id(rounded)
@@ -305,15 +311,8 @@ def _write(log: FileIO, record: bytes, path: Path) -> int:
     return len(record)
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
 def _cut(path: Path, size: int) -> None:
     try:
         os.truncate(path, size)
-    except FileNotFoundError:
-        if size:
-            raise DataError(f"{path} is missing: the run cannot be resumed") from None
     except OSError as exc:
         raise RunError(f"cannot write {path}: {exc.strerror or exc}") from exc

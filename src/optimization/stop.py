@@ -26,6 +26,11 @@ class Stop:
         return bool(self.flag[0])
 
 
+def end_on_sigterm() -> None:
+    """Outside of `stopped_by_signals`, SIGTERM ends the program as Ctrl-C does: what it has begun is put away."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 @contextmanager
 def stopped_by_signals(stop: Stop, again: Callable[[], None]) -> Iterator[None]:
     """The first SIGINT or SIGTERM sets `stop`; another calls `again`. Only in the main thread."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,13 +186,13 @@ def _run(
         )  # fmt: skip
         search = Search(parts, run.seeds)
         stack.callback(recorder.close)
-        restored = None if checkpoint is None else recorder.restore(checkpoint)
         recorder.open()
-        if restored is not None and state is not None:
-            search.restore(state, restored)
-        logger.info("Initial population size: %d", plan.sampler.population_size)
-        sitting = Sitting(recorder.records)
-        _search(search)
+        with _checkpoint_at_the_end(search):
+            if checkpoint is not None and state is not None:
+                search.restore(state, recorder.restore(checkpoint))
+            logger.info("Initial population size: %d", plan.sampler.population_size)
+            sitting = Sitting(recorder.records)
+            search.run()
         told = sitting.told(search.engine_seconds, recorder.records, executor.workers)
         recorder.finish()
     finished = {"finished": ts_to_date(clock.now_ms()), "records": recorder.records, "last_sitting": told}
@@ -231,10 +231,11 @@ class Sitting:
         }
 
 
-def _search(search: Search) -> None:
-    """Search; whatever ends it early, the last boundary is on the disk."""
+@contextmanager
+def _checkpoint_at_the_end(search: Search) -> Iterator[None]:
+    """Whatever ends the search early, the last boundary is on the disk."""
     try:
-        search.run()
+        yield
     except Stopped:
         search.write_checkpoint()
         raise KeyboardInterrupt from None

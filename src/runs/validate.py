@@ -23,7 +23,7 @@ from optimization.evaluator import Evaluator
 from optimization.executors.local import LocalExecutor
 from optimization.holdout import Judged, mean_values, median_degradation, member_block, rank_correlation, ranks
 from optimization.members import HOLDOUT, Member, pareto_dir, read_members, run_dir
-from optimization.outcome import Judge
+from optimization.outcome import Judge, Outcome
 from optimization.run_files import RunFiles
 from optimization.scoring import Scored, Scoring
 from optimization.settings import Plan
@@ -138,25 +138,24 @@ def _evaluated(
     judge = Judge(context, scoring)
     executor = LocalExecutor(Evaluator(context, [engine_bundle(dataset) for dataset in datasets]), plan.workers)
     dispatcher = Dispatcher(executor, len(context.runs), split=False)
-    waiting, found = list(enumerate(vectors.items())), dict[str, Scored | None]()
-    names = list(vectors)
+    numbered = dict(enumerate(vectors.items()))
+    found: dict[str, Scored | None] = {}
     try:
         with Progress(f"hold-out {label}") as progress:
-            while len(found) < len(vectors):
-                while waiting and not dispatcher.is_full:
-                    number, (_, vector) = waiting.pop(0)
-                    dispatcher.send(number, vector)
-                for reply in dispatcher.receive(0.2):
-                    outcome = judge.outcome(vectors[names[reply.id]], reply)
-                    if outcome.error is not None:
-                        logger.warning("member %s could not be simulated: %s", names[reply.id], outcome.error)
-                    fitness = outcome.fitness
-                    scored = Scored(fitness.objectives, fitness.violation, dict(outcome.block))
-                    found[names[reply.id]] = None if outcome.error is not None else scored
+            for reply in dispatcher.evaluated({number: vector for number, (_, vector) in numbered.items()}):
+                name, vector = numbered[reply.id]
+                found[name] = _scored(name, judge.outcome(vector, reply))
                 progress(label, len(found), len(vectors))
     finally:
         executor.close()
     return found
+
+
+def _scored(name: str, outcome: Outcome) -> Scored | None:
+    if outcome.error is not None:
+        logger.warning("member %s could not be simulated: %s", name, outcome.error)
+        return None
+    return Scored(outcome.fitness.objectives, outcome.fitness.violation, dict(outcome.block))
 
 
 def _write(members: Sequence[Member], validation: Validation, directory: Path) -> None:

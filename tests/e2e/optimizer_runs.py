@@ -21,7 +21,7 @@ SMALL = [*MARKET, "-i", "48", "-ps", "24", "--optimize.pipeline", '{"chunk_size"
 """72 candidates: a population of 24, then four chunks of 12 with a lag of two."""
 
 FREE = ("results_dir", "results_filename", "logging")
-FREE_OPTIMIZE = ("executor", "n_cpus", "iters", "checkpoint_interval_s")
+FREE_OPTIMIZE = ("executor", "n_cpus", "iters", "split_scenarios", "checkpoint_interval_s")
 
 
 def optimize(cwd: Path, *args: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
@@ -92,6 +92,14 @@ def kill(process: subprocess.Popen[str]) -> None:
     """SIGKILL for the driver alone: its workers have to notice."""
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+def left_behind(process: subprocess.Popen[str], seconds: float = 2.0) -> list[int]:
+    """What still runs in the group of a process that has ended; the tracker of multiprocessing ends a little later."""
+    until = time.monotonic() + seconds
+    while (found := members_of_group(process.pid)) and time.monotonic() < until:
+        time.sleep(0.01)
+    return found
 
 
 def members_of_group(group: int) -> list[int]:

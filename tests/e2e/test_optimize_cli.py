@@ -16,6 +16,7 @@ from optimizer_runs import (
     TEMPLATE,
     front,
     kill,
+    left_behind,
     members_of_group,
     only_run,
     optimize,
@@ -91,7 +92,7 @@ def test_interrupted_and_resumed(
     output, _ = process.communicate(timeout=20)
     assert time.monotonic() - sent < 10
     assert process.returncode == 130, output
-    assert members_of_group(process.pid) == []
+    assert left_behind(process) == []
     run = only_run(tmp_path)
     assert 0 < len(records(run)) < 72
     optimize(tmp_path, "--resume", run, "--cache-dir", caches)
@@ -124,10 +125,7 @@ def test_killed_again_and_again(seed: int, tmp_path: Path, caches: Path, undistu
             process.communicate()
             break
         kill(process)
-        until = time.monotonic() + 10
-        while members_of_group(process.pid):
-            assert time.monotonic() < until, "workers are left"
-            time.sleep(0.05)
+        assert left_behind(process, 10.0) == []
         args = ["--resume", only_run(tmp_path), "--cache-dir", caches]
     run = only_run(tmp_path)
     optimize(tmp_path, "--resume", run, "--cache-dir", caches)

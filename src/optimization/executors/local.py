@@ -10,17 +10,19 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from core.errors import RunError
 from optimization.evaluator import Evaluator
 from optimization.executors.protocol import Answer, Failure, Reply, Task
 
 _DoneRun = tuple[int, npt.NDArray[np.float64], str | None, float]
 """Number, metrics, error text, seconds: what the queue says of a finished run."""
 
+NOTHING: npt.NDArray[np.float64] = np.empty(0)
 LOOK_S = 0.2  # between looks at runs that may take too long
 
 
@@ -29,11 +31,10 @@ class _Unfinished:
     """A task of which some runs are not done."""
 
     task: Task
-    rows: list[npt.NDArray[np.float64] | None]
+    rows: list[npt.NDArray[np.float64]]
     missing: int
+    errors: dict[int, str] = field(default_factory=dict)
     seconds: float = 0.0
-    error: str | None = None
-    refused: bool = False
 
 
 class LocalExecutor:
@@ -47,46 +48,47 @@ class LocalExecutor:
         self._queue = EngineQueue(evaluator.bundles)
         self._numbers = itertools.count()
         self._runs: dict[int, tuple[_Unfinished, int]] = {}
-        self._refused: list[Reply] = []
+        self._refused: list[_DoneRun] = []
         self._thread = threading.Thread(target=self._queue.serve, args=(workers,), name="engine", daemon=True)
         self._thread.start()
 
     def submit(self, task: Task) -> None:
-        unfinished = _Unfinished(task, [], 0)
-        try:
-            runs = self._evaluator.engine_runs(task)
-            unfinished.rows, unfinished.missing = [None] * len(runs), len(runs)
-            for at, (dataset, spec) in enumerate(runs):
-                number = next(self._numbers)
+        runs = self._evaluator.engine_runs(task)
+        unfinished = _Unfinished(task, [NOTHING] * len(runs), len(runs))
+        for at, (dataset, spec) in enumerate(runs):
+            number = next(self._numbers)
+            self._runs[number] = (unfinished, at)
+            try:
                 self._queue.submit(number, dataset, spec)
-                self._runs[number] = (unfinished, at)
-        except ValueError as exc:  # the engine cannot read the parameters: the other runs of the task are for nothing
-            unfinished.refused = True
-            self._refused.append(Failure(task.id, str(exc)))
+            except ValueError as exc:  # the engine cannot read the parameters
+                self._refused.append((number, NOTHING, str(exc), 0.0))
 
     def poll(self, timeout_s: float) -> list[Reply]:
-        replies, self._refused = self._refused, []
         until = time.monotonic() + timeout_s
-        while not replies:
+        while True:
             left = until - time.monotonic()
-            done = self._queue.poll(max(0.0, left if self._timeout_s is None else min(left, LOOK_S)))
+            done = self._refused or self._queue.poll(max(0.0, left if self._timeout_s is None else min(left, LOOK_S)))
+            self._refused = []
             self._stop_slow_runs()
             replies = [reply for run in done if (reply := self._reply(run)) is not None]
-            if left <= 0:
-                break
-        return replies
+            if not done and not self._thread.is_alive():
+                raise RunError("the engine's threads have ended: what stands above this line says why")
+            if replies or left <= 0:
+                return replies
 
     def _reply(self, done: _DoneRun) -> Reply | None:
-        """The answer of a task whose last run has come in."""
+        """The answer of a task whose last run has come in; of several errors that of the first run."""
         number, values, error, seconds = done
         unfinished, run = self._runs.pop(number)
-        unfinished.rows[run], unfinished.missing = values, unfinished.missing - 1
+        unfinished.missing -= 1
         unfinished.seconds += seconds
-        unfinished.error = unfinished.error or (None if error is None else self._explained(error, seconds))
-        if unfinished.missing or unfinished.refused:
+        unfinished.rows[run] = values
+        if error is not None:
+            unfinished.errors[run] = self._explained(error, seconds)
+        if unfinished.missing:
             return None
-        if unfinished.error is not None:
-            return Failure(unfinished.task.id, unfinished.error)
+        if unfinished.errors:
+            return Failure(unfinished.task.id, unfinished.errors[min(unfinished.errors)])
         return Answer(unfinished.task.id, np.array(unfinished.rows), unfinished.seconds)
 
     def _explained(self, error: str, seconds: float) -> str:
@@ -103,4 +105,5 @@ class LocalExecutor:
 
     def close(self, *, hard: bool = False) -> None:
         self._queue.close()
-        self._thread.join()
+        if not hard:
+            self._thread.join()

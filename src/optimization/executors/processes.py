@@ -12,9 +12,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -26,13 +27,13 @@ from core.errors import DataError, RunError
 from optimization.context import EvalContext, engine_bundle
 from optimization.evaluator import Evaluator
 from optimization.executors.protocol import Failure, Reply, Task
+from optimization.stop import SIGNALS
 from simulation.sharing import SharedDataset, attached_dataset
 
 logger = logging.getLogger(__name__)
 
 ON_A_PIPE = 2
 MAX_ATTEMPTS = 3
-JOIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class ProcessExecutor:
     def _start(self) -> _Worker:
         ours, theirs = self._spawn.Pipe()
         process = self._spawn.Process(target=work, args=(theirs, self._setup), daemon=True)
-        process.start()
+        with _signals_held():
+            process.start()
         theirs.close()
         return _Worker(process, ours)
 
@@ -135,16 +137,30 @@ class ProcessExecutor:
         return replies
 
     def close(self, *, hard: bool = False) -> None:
+        """Workers own nothing that they would have to put away, so that they are killed either way."""
         self._waiting.clear()
         for worker in self._workers:
-            worker.process.kill() if hard else worker.process.terminate()
+            worker.process.kill()
+        if hard:
+            return
         for worker in self._workers:
-            worker.process.join(JOIN_S)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
+            worker.process.join()
             worker.pipe.close()
         self._workers = []
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """A process that is started here never sees Ctrl-C, which reaches the whole group: the parent decides.
+
+    It inherits the mask, so that this holds from its first instruction on.
+    """
+    resource_tracker.ensure_running()  # where that has to be started, the mask is lifted
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def same_metrics(found: npt.NDArray[np.float64] | str, expected: npt.NDArray[np.float64] | str) -> bool:
@@ -164,8 +180,6 @@ def _ending(worker: _Worker) -> str:
 
 def work(pipe: Connection, setup: WorkerSetup) -> None:
     """The life of a worker: say what the probe gives, then answer tasks until the parent goes away."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with ExitStack() as stack:
         try:

@@ -64,5 +64,9 @@ class Executor(Protocol):
         ...
 
     def close(self, *, hard: bool = False) -> None:
-        """Drop what is queued, stop what is running, end all workers; `hard` kills those that are processes."""
+        """Drop what is queued, stop what is running, end all workers.
+
+        `hard` comes from a signal handler, in the middle of whatever: it kills those that are processes, waits for
+        nothing, and is followed by a plain one.
+        """
         ...

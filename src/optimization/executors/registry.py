@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from optimization.executors.protocol import Executor
 from optimization.executors.serial import SerialExecutor
 from optimization.stop import Stop
 from simulation.dataset import Dataset
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ def make_executor(name: str, work: Work) -> Executor:
 
 
 def _serial(work: Work) -> Executor:
+    if work.timeout_s is not None:
+        logger.warning("optimize.eval_timeout_s is not watched by the executor serial")
     return SerialExecutor(work.evaluator, work.stop.flag)
 
 
