@@ -14,6 +14,7 @@ from core.files import read_json, write_json
 from core.rng import draw_seed
 
 ROOT = Path("optimize_results")
+HOLDOUT_FILE = "holdout.json"
 MANY_COINS = 6
 
 

@@ -13,11 +13,12 @@ from config.normalize import format_config
 from core.clock import Clock
 from core.errors import ConfigError, UsageError
 from core.paths import SOURCE_ROOT
+from optimization.run_files import HOLDOUT_FILE
 
 logger = logging.getLogger(__name__)
 
 LINES_SUFFIX = "_pareto.txt"
-OWN_FILES = ("run.json", "holdout.json")  # of a run's directory: they are no candidates
+OWN_FILES = ("run.json", HOLDOUT_FILE, "walk_forward.json")  # of a run's directory: they are no candidates
 
 
 def start_files(paths: Sequence[str]) -> list[Path]:

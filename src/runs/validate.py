@@ -24,7 +24,7 @@ from optimization.executors.local import LocalExecutor
 from optimization.holdout import Judged, mean_values, median_degradation, member_block, rank_correlation, ranks
 from optimization.members import HOLDOUT, Member, pareto_dir, read_members, run_dir
 from optimization.outcome import Judge, Outcome
-from optimization.run_files import RunFiles
+from optimization.run_files import HOLDOUT_FILE, RunFiles
 from optimization.scoring import Scored, Scoring
 from optimization.settings import Plan
 from optimization.space import Vector
@@ -32,8 +32,6 @@ from runs.program_config import completed
 from runs.search_runs import SearchData, prepare_search
 
 logger = logging.getLogger("optimize")
-
-HOLDOUT_FILE = "holdout.json"
 
 
 @dataclass(frozen=True, slots=True)

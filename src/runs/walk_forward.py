@@ -16,8 +16,8 @@ from config.holdout import consecutive, window_label
 from config.scenarios import Window
 from core.errors import ConfigError, UsageError
 from core.files import write_json
+from optimization.run_files import HOLDOUT_FILE
 from runs.search import start_search
-from runs.validate import HOLDOUT_FILE
 
 logger = logging.getLogger("optimize")
 

@@ -25,7 +25,7 @@ LAYERS = {
     "exchange_sim": 4,
     "optimization": 5,
     "reporting": 5,
-    "benchmarks": 5,
+    "benchmarks": 6,
     "runs": 6,
     "dashboards": 7,
     "pareto_store": 7,

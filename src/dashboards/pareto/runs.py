@@ -13,8 +13,7 @@ from core.errors import DataError, UsageError
 from core.files import read_json
 from optimization.front_table import ID, FrontTable, front_table
 from optimization.members import PARETO, Member, member_paths, read_members, runs_below
-
-HOLDOUT_FILE = "holdout.json"
+from optimization.run_files import HOLDOUT_FILE
 
 _Signature: TypeAlias = tuple[tuple[str, int, int], ...]
 
