@@ -218,6 +218,8 @@ def test_a_candidate_that_kills_its_workers() -> None:
     assert failures == [Failure(5, "its worker was lost 3 times (killed)", lost=True)]
     assert sorted(ids(replies)) == list(range(2, 12))
     assert [call.tasks for call in cluster.calls if call.tasks and 5 in call.tasks][1:] == [[5], [5]]
+    assert [9] in [call.tasks for call in cluster.calls]
+    assert [10, 11] in [call.tasks for call in cluster.calls]
 
 
 def test_machines_come_and_go() -> None:
@@ -299,6 +301,42 @@ def test_stragglers_are_done_twice() -> None:
     assert ids(executor.poll(0)) == []
     assert ids(finish(cluster, executor)) == [2]
     assert executor.poll(0) == []
+
+
+def test_a_slow_worker_gets_nothing_more() -> None:
+    """Until its task is done; a task that was queued has been running since the one before it ended."""
+    cluster, executor = started({"a": 1, "b": 1}, tasks=2)
+    cluster.answer(cluster.calls[1], seconds=0.5)
+    executor.poll(0)
+    cluster.time = 3.0
+    executor.poll(0)
+    executor.poll(0)
+    for number in (7, 8):
+        executor.submit(Task(number, (0.5,)))
+    executor.poll(0)
+    assert cluster.held() == [[0], [0], [7]]
+    cluster.answer(cluster.calls[0], seconds=3.0)
+    executor.poll(0)
+    assert cluster.held() == [[0], [7], [8]]
+    assert cluster.open()[2].worker is cluster.workers[0]
+    finish(cluster, executor)
+
+
+def test_time_counts_from_the_end_of_the_task_before() -> None:
+    """A queued task is not slow because it had to wait."""
+    cluster, executor = started({"a": 1, "b": 1}, tasks=4)
+    for call in cluster.open():
+        if call.tasks != [2]:
+            cluster.answer(call, seconds=0.5)
+    cluster.time = 9.0
+    executor.poll(0)
+    assert cluster.held() == [[2]]
+    cluster.time = 10.0
+    executor.poll(0)
+    assert cluster.held() == [[2]]
+    cluster.time = 11.1
+    executor.poll(0)
+    assert cluster.held() == [[2], [2]]
 
 
 def test_a_straggler_whose_worker_is_lost() -> None:

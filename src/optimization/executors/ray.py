@@ -247,10 +247,7 @@ class RayExecutor:
         size = BATCH if self._seconds and statistics.median(self._seconds) < SHORT_S else 1
         tasks: list[Task] = []
         while self._waiting and len(tasks) < size:
-            entry = self._open.get(self._waiting[0])
-            if entry is not None and entry.losses and tasks:
-                break
-            self._waiting.popleft()
+            entry = self._open.get(self._waiting.popleft())
             if entry is not None:  # not answered since
                 tasks.append(entry.task)
                 size = 1 if entry.losses else size
