@@ -6,11 +6,14 @@ taken in, whatever is running or done meanwhile, so that neither workers nor cha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from core.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,11 @@ class Schedule:
         if lag > max_lag:
             raise ConfigError(
                 f"optimize.pipeline.lag is {lag}: the sampler {optimize.get('sampler')} works with at most {max_lag}"
+            )
+        if population < 2:
+            logger.warning(
+                "optimize.population_size is %d: nothing can be bred, the run ends with its first generation",
+                population,
             )
         generations = max(1, int(optimize["iters"] / population))
         chunks = 0 if population < 2 else -(-generations * offspring // chunk_size)
