@@ -8,41 +8,29 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import signal
-import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import DataError, RunError
-from optimization.context import EvalContext, engine_bundle
-from optimization.evaluator import Evaluator
+from core.errors import RunError
+from optimization.context import EvalContext
 from optimization.executors.protocol import Failure, Reply, Task
-from optimization.stop import SIGNALS
-from simulation.sharing import SharedDataset, attached_dataset
+from optimization.executors.worker import WorkerSetup, work
+from simulation.dataset import Dataset
+from simulation.sharing import shared_dataset
 
 logger = logging.getLogger(__name__)
 
 ON_A_PIPE = 2
 MAX_ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSetup:
-    """What a worker process is started with; the arrays stay where they are."""
-
-    context: EvalContext
-    datasets: tuple[SharedDataset, ...]
-    timeout_s: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -56,10 +44,19 @@ class _Worker:
 
 
 class ProcessExecutor:
-    """`workers` processes. `probe` are the metrics that each must find for the probe vector before it gets work."""
+    """`workers` processes. `probe` are the metrics that each must find for the probe vector before it gets work.
 
-    def __init__(self, setup: WorkerSetup, workers: int, probe: npt.NDArray[np.float64] | str) -> None:
-        self.workers, self._setup, self._probe = workers, setup, probe
+    `life` is what a worker does with its pipe and the setup.
+    """
+
+    def __init__(
+        self,
+        setup: WorkerSetup,
+        workers: int,
+        probe: npt.NDArray[np.float64] | str,
+        life: Callable[[Connection, WorkerSetup], None] = work,
+    ) -> None:
+        self.workers, self._setup, self._probe, self._life = workers, setup, probe, life
         self._waiting: deque[Task] = deque()
         self._lost: dict[int, int] = {}
         self._failed_starts = 0
@@ -68,8 +65,8 @@ class ProcessExecutor:
 
     def _start(self) -> _Worker:
         ours, theirs = self._spawn.Pipe()
-        process = self._spawn.Process(target=work, args=(theirs, self._setup), daemon=True)
-        with _signals_held():
+        process = self._spawn.Process(target=self._life, args=(theirs, self._setup), daemon=True)
+        with _interrupts_held():
             process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -150,13 +147,13 @@ class ProcessExecutor:
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
+def _interrupts_held() -> Iterator[None]:
     """A process that is started here never sees Ctrl-C, which reaches the whole group: the parent decides.
 
     It inherits the mask, so that this holds from its first instruction on.
     """
     resource_tracker.ensure_running()  # where that has to be started, the mask is lifted
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
@@ -175,60 +172,9 @@ def _ending(worker: _Worker) -> str:
     return f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
 
 
-# --- in the worker
-
-
-def work(pipe: Connection, setup: WorkerSetup) -> None:
-    """The life of a worker: say what the probe gives, then answer tasks until the parent goes away."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with ExitStack() as stack:
-        try:
-            datasets = [stack.enter_context(attached_dataset(shared)) for shared in setup.datasets]
-            evaluator = Evaluator(setup.context, [engine_bundle(dataset) for dataset in datasets])
-            pipe.send(evaluator.probe())
-        except (DataError, RunError, ValueError, MemoryError) as exc:
-            pipe.send(exc)
-            return
-        _serve(pipe, evaluator, setup.timeout_s)
-
-
-def _end_with_parent() -> None:
-    """Not even a killed parent leaves workers behind, whatever they are at."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
-
-
-def _serve(pipe: Connection, evaluator: Evaluator, timeout_s: float | None) -> None:
-    while True:
-        try:
-            task_id, vector, runs = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(_in_time(evaluator, Task(task_id, tuple(vector.tolist()), runs), timeout_s))
-
-
-def _in_time(evaluator: Evaluator, task: Task, timeout_s: float | None) -> Reply:
-    if timeout_s is None:
-        return evaluator.evaluate(task)
-    cancel = np.zeros(1, dtype=np.uint8)
-    timer = threading.Timer(timeout_s, cancel.fill, (1,))
-    timer.start()
-    try:
-        reply = evaluator.evaluate(task, cancel)
-    finally:
-        timer.cancel()
-    if cancel[0] and isinstance(reply, Failure):
-        return Failure(task.id, f"took longer than optimize.eval_timeout_s ({timeout_s:g} s)")
-    return reply
-
-
 def shared_setup(
-    context: EvalContext, datasets: Sequence[Any], stack: ExitStack, timeout_s: float | None = None
+    context: EvalContext, datasets: Sequence[Dataset], stack: ExitStack, timeout_s: float | None = None
 ) -> WorkerSetup:
     """The setup of workers on this machine; what it shares lasts as long as `stack`."""
-    from simulation.sharing import shared_dataset
-
     shared = tuple(stack.enter_context(shared_dataset(dataset)) for dataset in datasets)
     return WorkerSetup(context, shared, timeout_s)
