@@ -62,3 +62,13 @@ def test_a_private_instance(tmp_path: Path, caches: Path) -> None:
     """Without an address Ray is started for the run, and listens on loopback alone: the same records."""
     said = play("private", tmp_path, caches, "48")
     assert f"{os.cpu_count()} workers on 1 machines of the cluster" in said
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
+def test_no_cluster(address: str, tmp_path: Path, caches: Path) -> None:
+    """An address where nobody answers is an error of one line, at once."""
+    args = [*SMALL, "--cache-dir", caches, "--executor", "ray", "--ray-address", address]
+    done = optimize(tmp_path, TEMPLATE, *args, expect=1)
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert f"Ray cluster at {address}" in done.stderr
+    assert "Traceback" not in done.stderr

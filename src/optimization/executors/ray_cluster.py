@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,9 +16,9 @@ from core.errors import DataError, RunError, ToolMissingError
 from core.rng import new_token
 from optimization.context import EvalContext, engine_bundle
 from optimization.evaluator import Evaluator
-from optimization.executors.processes import _in_time as in_time
 from optimization.executors.protocol import Reply, Task
 from optimization.executors.ray import Probe, RayExecutor, WorkerLost
+from optimization.executors.worker import in_time
 from simulation.dataset import Dataset
 from simulation.sharing import ARRAYS
 
@@ -26,6 +27,7 @@ _PRIVATE = {
     "RAY_AUTH_MODE": "token",
 }
 STARTS = 3
+CONNECT_S = 10.0
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
@@ -150,11 +152,22 @@ def _connected(address: str | None) -> Any:
 
 
 def _joined(ray: Any, address: str) -> Any:
+    _check_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False)
     except Exception as exc:
         raise RunError(f"the Ray cluster at {address} cannot be used: {_line(exc)}") from exc
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Ray would try for minutes. What is no host and port (`auto`) is left to it."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+        except (OSError, OverflowError) as exc:
+            raise RunError(f"there is no Ray cluster at {address}: {exc}") from exc
 
 
 def _started(ray: Any) -> Any:
