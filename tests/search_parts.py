@@ -165,10 +165,12 @@ def _run(number: int) -> RunTemplate:
     return RunTemplate("base", 0, f"data {number}", (0, 0), {}, [], nothing, (), dict.fromkeys(PSIDES, 1))
 
 
-def tiny_context(cache: Path, end: str = "2025-01-04") -> tuple[EvalContext, tuple[Dataset, ...]]:
-    """The context of a search with the template's bounds over some days of one coin of the sample market."""
+def tiny_context(
+    cache: Path, start: str = "2025-01-01", end: str = "2025-01-04"
+) -> tuple[EvalContext, tuple[Dataset, ...]]:
+    """The context of a search with the template's bounds over some dates of one coin of the sample market."""
     values = {
-        "backtest.exchanges": ["sample"], "backtest.start_date": "2025-01-01", "backtest.end_date": end,
+        "backtest.exchanges": ["sample"], "backtest.start_date": start, "backtest.end_date": end,
         "live.approved_coins": ["BTC"],
     }  # fmt: skip
     config = completed(load_config(), values, {})

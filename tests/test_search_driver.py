@@ -121,6 +121,13 @@ def test_a_candidate_that_always_fails(split: bool, lost: bool, tmp_path: Path) 
     assert all("error" not in json.loads(path.read_text())["metrics"] for path in found[0].files.pareto.iterdir())
 
 
+def test_no_failed_candidate_is_a_member(tmp_path: Path) -> None:
+    """Not even where nothing else has been found yet."""
+    search = FakeSearch(tmp_path, FakeExecutor(fails=lambda task, attempt: "no")).run()
+    assert search.recorder.records > 60
+    assert search.result[1] == ()
+
+
 @pytest.mark.parametrize("order", [0, 3])
 @pytest.mark.parametrize(("bad", "after"), [((0, 1, 2), 200), ((5, 150, 270), 271), ((5, 150, 299), None)])
 def test_too_many_failures_end_the_run(bad: tuple[int, ...], after: int | None, order: int, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ _DoneRun = tuple[int, npt.NDArray[np.float64], str | None, float]
 """Number, metrics, error text, seconds: what the queue says of a finished run."""
 
 NOTHING: npt.NDArray[np.float64] = np.empty(0)
-LOOK_S = 0.2  # between looks at runs that may take too long
+LOOK_S = 0.05  # between looks at runs that may take too long
 
 
 @dataclass(slots=True)
