@@ -9,7 +9,7 @@ import msgpack
 import pytest
 
 from core.errors import DataError
-from core.rng import Streams, draw_seed, variation
+from core.rng import Streams, draw_seed, new_token, variation
 
 SEEDS = [0, 7, 2**64 - 1, 2**200]
 
@@ -84,3 +84,13 @@ def test_drawn_seeds() -> None:
     assert len(seeds) == 50
     assert all(0 <= seed < 2**64 for seed in seeds)
     assert max(seeds) > 2**56
+
+
+def test_tokens() -> None:
+    """Secrets are long and do not depend on the seed."""
+    Streams.of(1)
+    tokens = {new_token()}
+    Streams.of(1)
+    tokens.add(new_token())
+    assert len(tokens) == 2
+    assert all(len(bytes.fromhex(token)) == 32 for token in tokens)
