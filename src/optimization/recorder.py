@@ -237,7 +237,7 @@ class Recorder:
         """Write lost members anew, from their records."""
         records = load_results(self.files.results) if self._settings.write_all else iter(())
         for entry in records:
-            rounded = rounded_entry(entry, self._settings.digits)
+            rounded = rounded_entry(self._entry(entry), self._settings.digits)
             identity = entry_id(rounded)
             if identity in missing:
                 self._members.apply(Change(identity, ()), rounded)
