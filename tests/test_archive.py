@@ -61,6 +61,7 @@ def test_files(tmp_path: Path) -> None:
     files.apply(Change("a", ()), {"x": 1})
     files.apply(Change("b", ("a",)), {"x": 2})
     files.apply(Change("c", ("c",)), {"x": 3})
+    files.flush()
     (tmp_path / "pareto" / "012.3000_d.json").write_text("{}")
     assert {path.name for path in files.folder.iterdir()} == {"b.json", "012.3000_d.json"}
     assert [path.name for path in files.sweep(["b"])] == ["012.3000_d.json"]

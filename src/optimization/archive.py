@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from optimization.space import round_dynamic
 logger = logging.getLogger(__name__)
 
 MAX_INLINE = 72
+WAIT_S = 1.0
 ROUNDED = ("metrics", "suite_metrics")
 
 Entry = Mapping[str, Any]
@@ -155,7 +157,7 @@ class Archive:
         self.ids.append(identity)
         self._objectives.append(objectives)
         self._violations.append(violation)
-        self._matrix = np.array(self._objectives)
+        self._matrix = np.vstack([self._matrix, objectives]) if len(self._matrix) else np.array([objectives])
 
     def _remove(self, places: Sequence[int]) -> list[str]:
         if not places:
@@ -171,21 +173,35 @@ class Archive:
 
 
 class ArchiveFiles:
-    """The files of the members, one each, in `pareto/`."""
+    """The files of the members, one each, in `pareto/`.
+
+    A newcomer is written when it has been there for a moment: many are beaten by the next ones.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._texts = folder, SectionTexts()
+        self._waiting: dict[str, Entry] = {}
+        self._flushed_s = time.monotonic()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise RunError(f"cannot make {folder}: {exc.strerror or exc}") from exc
 
     def apply(self, change: Change, rounded: Entry) -> None:
-        """Write the newcomer unless it has gone again, delete who left. Raises RunError when the disk refuses."""
-        if change.added not in change.removed:
-            write_text(self.folder / f"{change.added}.json", self._texts.content(rounded), fsync=False)
+        """Note the newcomer, delete who left; write what has waited. Raises RunError when the disk refuses."""
+        self._waiting[change.added] = rounded
         for identity in change.removed:
-            (self.folder / f"{identity}.json").unlink(missing_ok=True)
+            if self._waiting.pop(identity, None) is None:
+                (self.folder / f"{identity}.json").unlink(missing_ok=True)
+        if time.monotonic() - self._flushed_s >= WAIT_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the newcomers that are still there. Raises RunError when the disk refuses."""
+        for identity, rounded in self._waiting.items():
+            write_text(self.folder / f"{identity}.json", self._texts.content(rounded), fsync=False)
+        self._waiting.clear()
+        self._flushed_s = time.monotonic()
 
     def has(self, identity: str) -> bool:
         return (self.folder / f"{identity}.json").exists()

@@ -134,6 +134,7 @@ class Recorder:
     def snapshot(self, state: State) -> bytes:
         """A checkpoint of this moment, to be written now or later."""
         lengths = self._lengths
+        self._members.flush()
         self._held = set(self.archive.ids)
         own = {
             "version": VERSION, "identity": self._settings.identity, "records": lengths.records,
@@ -163,6 +164,7 @@ class Recorder:
 
     def finish(self) -> None:
         """At the end of a run `pareto/` holds the archive and nothing else."""
+        self._members.flush()
         self._members.sweep(self.archive.ids)
 
     # --- resuming
@@ -243,6 +245,7 @@ class Recorder:
                 self._members.apply(Change(identity, ()), rounded)
                 missing.discard(identity)
             if not missing:
+                self._members.flush()
                 return
         raise DataError(
             f"{self.files.pareto} has lost {len(missing)} members of the front, and {self.files.results.name} does not "
