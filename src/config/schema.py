@@ -166,7 +166,7 @@ _OPTIMIZE = (
     Key("optimize.round_to_n_significant_digits", 5, Kind.INT, low=1, strict=True, doc="rounding of unstepped genes"),
     Key("optimize.sampler", "deap_nsga2", Kind.TEXT, optional=True, doc="search method",
         choices=("deap_nsga2", "pymoo_nsga2", "pymoo_nsga3", "pymoo_unsga3", "pymoo_rvea", "pymoo_sms",
-                 "optuna_nsga3", "optuna_tpe", "cma")),
+                 "optuna_tpe")),
     Key("optimize.scalarize", None, Kind.DICT, nullable=True, optional=True, free=True,
         doc='{"weights": [...]} for the single-objective sampler cma'),
     Key("optimize.scoring", ["adg", "sharpe_ratio"], Kind.STRINGS, doc="objectives"),

@@ -39,7 +39,7 @@ class Dispatcher:
     @property
     def is_full(self) -> bool:
         """Is there enough to do for all workers until somebody looks again?"""
-        return len(self._open) * self._parts >= 4 * self._executor.workers + 8
+        return len(self._open) * self._parts >= 16 * self._executor.workers + 8
 
     def send(self, candidate: int, vector: Vector) -> None:
         self._open[candidate] = _Open(vector)

@@ -26,14 +26,10 @@ class Schedule:
     generation: int
 
     @classmethod
-    def of(cls, optimize: Mapping[str, Any], population: int, max_lag: int) -> Schedule:
+    def of(cls, optimize: Mapping[str, Any], population: int) -> Schedule:
         """That of `config["optimize"]`. Raises ConfigError for a pipeline that cannot be."""
         offspring = offspring_size(population, optimize["offspring_multiplier"])
         chunk_size, lag = _pipeline(optimize.get("pipeline"), offspring)
-        if lag > max_lag:
-            raise ConfigError(
-                f"optimize.pipeline.lag is {lag}: the sampler {optimize.get('sampler')} works with at most {max_lag}"
-            )
         if population < 2:
             logger.warning(
                 "optimize.population_size is %d: nothing can be bred, the run ends with its first generation",

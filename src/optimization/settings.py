@@ -47,7 +47,7 @@ class Plan:
         return cls(
             space=space,
             sampler=sampler,
-            schedule=Schedule.of(optimize, sampler.population_size, sampler.max_lag),
+            schedule=Schedule.of(optimize, sampler.population_size),
             scoring=scoring,
             gene_overrides=names,
             executor=str(_optional(config, "executor")),

@@ -55,8 +55,15 @@ def _processes(work: Work) -> Executor:
     return ProcessExecutor(setup, work.workers, work.evaluator.probe())
 
 
+def _ray(work: Work) -> Executor:
+    from optimization.executors.ray_cluster import ray_executor
+
+    return ray_executor(work.evaluator, work.datasets, work.address, work.timeout_s)
+
+
 FACTORIES: Mapping[str, Callable[[Work], Executor]] = {
     "local": _local,
     "serial": _serial,
     "processes": _processes,
+    "ray": _ray,
 }

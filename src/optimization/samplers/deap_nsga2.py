@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -49,8 +48,6 @@ class _Member:
 
 class DeapNsga2:
     """The population, and offspring of it."""
-
-    max_lag = sys.maxsize
 
     def __init__(self, space: SearchSpace, settings: VariationSettings, population_size: int) -> None:
         self.population_size = population_size

@@ -6,7 +6,6 @@ violation alone. Each proposal costs time that grows with the number of past can
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,8 +22,6 @@ from optimization.space import SearchSpace
 
 class OptunaTpe:
     """A study in memory, and the trials of it that are being evaluated: proposals keep away from these."""
-
-    max_lag = sys.maxsize
 
     def __init__(self, space: SearchSpace, population_size: int) -> None:
         self.population_size = population_size

@@ -39,11 +39,9 @@ class Sampler(Protocol):
     The first `tell` brings the initial population. Then `ask` and `tell` alternate, or run ahead of each other by the
     lag of the schedule: between two tells several `ask` may come, all from the same state.
 
-    max_lag         the largest `optimize.pipeline.lag` that the method can work with
     population_size how many the initial population has, and a chunk where nothing else is configured
     """
 
-    max_lag: int
     population_size: int
 
     def ask(self, n: int) -> Iterator[Proposal]:

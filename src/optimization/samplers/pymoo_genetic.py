@@ -7,7 +7,6 @@ penalised objectives of `Fitness` serve as well as unpenalised ones would.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -47,8 +46,6 @@ SMS_OBJECTIVES = 4
 
 class PymooGenetic:
     """An algorithm. It draws from a generator of its own, which is seeded once from the global one."""
-
-    max_lag = sys.maxsize
 
     def __init__(
         self, space: SearchSpace, settings: VariationSettings, population_size: int, build: Build, generations: int
