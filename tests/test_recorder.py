@@ -23,7 +23,7 @@ from search_parts import FakeExecutor, FakeSearch, Shape
 from test_search_driver import stopped_at
 
 SECTIONS: dict[str, Any] = {"backtest": {"a": 1}, "coin_overrides": {}, "live": {"b": 2}, "logging": {}, "optimize": {}}
-RECORDS, AT_CHECKPOINT = 7, 4
+RECORDS, AT_CHECKPOINT = 5, 3
 
 
 def recorder(directory: Path, *, write_all: bool = True, compress: bool = False) -> Recorder:
@@ -48,7 +48,7 @@ def candidate(number: int) -> tuple[DoneCandidate, dict[str, Any]]:
 
 
 def written(directory: Path, *, compress: bool = False, write_all: bool = True) -> Recorder:
-    """A run of seven records that was killed after four had come into a checkpoint."""
+    """A run of five records that was killed after three had come into a checkpoint."""
     one = recorder(directory, compress=compress, write_all=write_all)
     for number in range(RECORDS):
         if number == AT_CHECKPOINT:
@@ -108,7 +108,7 @@ def test_candidates_cut_at_every_byte(tmp_path: Path) -> None:
         files.results.write_bytes(expected["all_results.bin"])
         files.candidates.write_bytes(expected["candidates.bin"][:size])
         if size < needed:
-            with pytest.raises(DataError, match=r"candidates\.bin ends after \d of 4 candidates.*--start .*pareto"):
+            with pytest.raises(DataError, match=r"candidates\.bin ends after \d of 3 candidates.*--start .*pareto"):
                 gone_on(place)
         else:
             assert gone_on(place)[0].records_sha256 == whole.records_sha256

@@ -45,6 +45,7 @@ def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {k: strip_metadata(v) for k, v in config.items() if k not in ("logging", "paper")}
     kept = {name: part for name, part in kept.items() if not name.startswith("_")}
     kept["optimize"] = {key: value for key, value in kept["optimize"].items() if key not in FREE_KEYS}
+    kept["live"].pop("base_config_path", None)  # where the config lies
     return kept
 
 

@@ -22,7 +22,7 @@ from core.errors import DataError, RunError
 from core.files import replacing
 from optimization.archive import Archive, ArchiveFiles, Change, entry_id, rounded_entry
 from optimization.candidates_log import CandidateFormat, DoneCandidate
-from optimization.identity import FREE_KEYS
+from optimization.identity import comparable
 from optimization.members import read_member
 from optimization.results_log import RecordPacker, load_results, read_maps
 from optimization.run_files import RunFiles
@@ -284,8 +284,7 @@ def constant_sections(config: Mapping[str, Any], files: RunFiles) -> State:
 
 
 def _first_digest(constant: Mapping[str, Any]) -> bytes:
-    kept = {name: constant[name] for name in SECTIONS if name != "logging"}
-    kept["optimize"] = {key: value for key, value in kept["optimize"].items() if key not in FREE_KEYS}
+    kept = comparable({name: constant[name] for name in SECTIONS})
     return hashlib.sha256(msgpack.packb(kept)).digest()
 
 

@@ -49,6 +49,7 @@ def records(run: Path) -> list[dict[str, Any]]:
             record.pop(key, None)
         for key in FREE_OPTIMIZE:
             record["optimize"].pop(key, None)
+        record["live"].pop("base_config_path", None)
     return found
 
 
