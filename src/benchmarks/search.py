@@ -42,7 +42,7 @@ class SearchRow:
 
 def measure(options: Options, directory: Path) -> list[SearchRow]:
     rows = [_end_to_end(options, directory, count) for count in COINS]
-    return [*rows, _driver_alone(options, directory), *_memory(options, directory)]
+    return [*rows, *_ways(options, directory), _driver_alone(options, directory), *_memory(options, directory)]
 
 
 # --- the whole program
@@ -78,6 +78,18 @@ def _optimize(place: Path, words: list[str]) -> dict[str, Any]:
     run = max((place / "optimize_results").iterdir(), key=lambda path: path.stat().st_mtime_ns)
     found: dict[str, Any] = json.loads((run / "run.json").read_text(encoding="utf-8"))["last_sitting"]
     return found
+
+
+# --- how candidates reach the threads
+
+
+def _ways(options: Options, directory: Path) -> list[SearchRow]:
+    """The queue of the executor `local`, and the other ways there are."""
+    from benchmarks.stub_search import ways
+
+    count = 20 if options.quick else 250
+    found = ways(directory / "search_ways.npy", options.batch_minutes, count, WORKERS)
+    return [SearchRow(f"{name}, 1 coin, scored", WORKERS, count, s, count / s) for name, s in found.items()]
 
 
 # --- the driver alone

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import passivbot_rust
 
+from benchmarks.timing import seconds_of
 from benchmarks.workload import Workload, rules
 from config.bounds import search_bounds
 from config.load import load_config
@@ -25,6 +28,7 @@ from optimization.outcome import Judge
 from optimization.recorder import Recorder, RecordSettings
 from optimization.report import Report
 from optimization.run_files import new_run
+from optimization.scoring import Scoring
 from optimization.settings import Plan
 from optimization.space import SearchSpace
 from optimization.stop import Stop
@@ -109,6 +113,48 @@ def evaluate_workload(file: Path, minutes: int, workers: int) -> None:
         replies += executor.poll(1.0)
     executor.close()
     assert all(isinstance(reply, Answer) for reply in replies), replies
+
+
+def _evaluated(executor: LocalExecutor, tasks: list[Task], judge: Judge) -> None:
+    for task in tasks:
+        executor.submit(task)
+    done = 0
+    while done < len(tasks):
+        for reply in executor.poll(1.0):
+            judge.outcome(tasks[reply.id].vector, reply)
+            done += 1
+
+
+def ways(file: Path, minutes: int, count: int, workers: int) -> dict[str, float]:
+    """Seconds that the same random candidates of one coin take, scoring included, by the way they reach the threads."""
+    workload = Workload(1, minutes, file)
+    workload.store()
+    config = load_config()
+    space = SearchSpace.of(search_bounds(config), 3)
+    context = EvalContext(space, (), (_template(workload),))
+    evaluator, judge = Evaluator(context, [workload.bundle()]), Judge(context, Scoring.of(config, suite=False))
+    rng = np.random.default_rng(1)
+    tasks = [Task(number, space.enforce(space.random(rng))) for number in range(count)]
+
+    def queue() -> None:
+        executor = LocalExecutor(evaluator, workers)
+        _evaluated(executor, tasks, judge)
+        executor.close()
+
+    def a_call_a_thread() -> None:
+        with ThreadPoolExecutor(workers) as pool:
+            for reply in pool.map(evaluator.evaluate, tasks):
+                judge.outcome(tasks[reply.id].vector, reply)
+
+    def a_batch() -> None:
+        specs = [evaluator.engine_runs(task)[0][1] for task in tasks]
+        values, _ = passivbot_rust.backtest_batch(evaluator.bundles[0], specs, workers)
+        for task, row in zip(tasks, values, strict=True):
+            judge.outcome(task.vector, Answer(task.id, row[None, :], 0.0))
+
+    named = {"queue": queue, "a call a thread": a_call_a_thread, "a batch": a_batch}
+    queue()
+    return {name: min(seconds_of(way) for _ in range(3)) for name, way in named.items()}
 
 
 if __name__ == "__main__":
