@@ -10,6 +10,7 @@ from typing import Any
 
 from core.errors import UsageError
 from core.program import run_program
+from core.signals import end_on_sigterm, ignore_signals
 
 logger = logging.getLogger("optimize")
 
@@ -24,7 +25,6 @@ def main(argv: Sequence[str]) -> int:
     if given.help_text is not None:
         sys.stdout.write(given.help_text + "\n")
         return 0
-    from optimization.stop import end_on_sigterm
     from runs.program_config import read_config  # 0.1 s that `--help` should not wait for
 
     end_on_sigterm()
@@ -53,4 +53,6 @@ def optimize(
 
 
 if __name__ == "__main__":
-    sys.exit(run_program(main, sys.argv[1:]))
+    status = run_program(main, sys.argv[1:])
+    ignore_signals()
+    sys.exit(status)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from core.signals import SIGNALS
 
 
 class Stop:
@@ -24,11 +24,6 @@ class Stop:
 
     def is_set(self) -> bool:
         return bool(self.flag[0])
-
-
-def end_on_sigterm() -> None:
-    """Outside of `stopped_by_signals`, SIGTERM ends the program as Ctrl-C does: what it has begun is put away."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from optimization.context import EvalContext, build_context, engine_bundle
 from optimization.dispatch import Dispatcher
 from optimization.driver import Parts, Search, Stopped
 from optimization.evaluator import Evaluator
+from optimization.executors.protocol import Executor
 from optimization.executors.registry import Work, make_executor
 from optimization.identity import differences, identity_hash, identity_of
 from optimization.initial import seed_vectors
@@ -166,10 +167,12 @@ def _run(
     state = None if checkpoint is None else SearchState.of(checkpoint)
     names = [(objective.name, objective.weight) for objective in plan.scoring.objectives]
     with ExitStack() as stack:
+        started: list[Executor] = []
+        stack.enter_context(stopped_by_signals(stop, lambda: _kill(started)))
         work = Work(evaluator, run.datasets, plan.workers, plan.timeout_s, stop, stack, run.address)
         executor = make_executor(plan.executor, work)
+        started.append(executor)
         stack.callback(executor.close)
-        stack.enter_context(stopped_by_signals(stop, lambda: executor.close(hard=True)))
         display = stack.enter_context(SearchDisplay(names))
         report = Report(
             [name for name, _ in names],
@@ -229,6 +232,14 @@ class Sitting:
             "outside_percent": 100.0 * (1.0 - engine_seconds / (seconds * workers)),
             "outside_cpu_percent": 100.0 * driver_s / all_s if all_s > 0 else None,
         }
+
+
+def _kill(started: Sequence[Executor]) -> None:
+    """What a second signal does. An executor that is still being started has to be left in the middle of it."""
+    if not started:
+        raise KeyboardInterrupt
+    for executor in started:
+        executor.close(hard=True)
 
 
 @contextmanager
