@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UsageError
-from core.program import run_program
-from core.signals import end_on_sigterm, ignore_signals
+from core.signals import end_on_sigterm, run_to_exit
 
 logger = logging.getLogger("optimize")
 
@@ -53,6 +52,4 @@ def optimize(
 
 
 if __name__ == "__main__":
-    status = run_program(main, sys.argv[1:])
-    ignore_signals()
-    sys.exit(status)
+    sys.exit(run_to_exit(main, sys.argv[1:]))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Sequence
+
+from core.program import INTERRUPTED, run_program
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -12,7 +15,17 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
 
 
-def ignore_signals() -> None:
-    """For a program that is about to leave: how it ended is decided."""
+def run_to_exit(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
+    """`run_program`, and signals that come while the program leaves change nothing: how it ended is decided."""
+    try:
+        status = run_program(main, argv)
+        _ignore_signals()
+    except KeyboardInterrupt:  # a second signal, while the first was being told
+        _ignore_signals()
+        status = INTERRUPTED
+    return status
+
+
+def _ignore_signals() -> None:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
