@@ -15,14 +15,16 @@ from core.clock import SystemClock
 from core.rng import Streams
 from core.terms import PSIDES
 from optimization.candidates_log import CandidateFormat
+from optimization.checkpoint import read_checkpoint
 from optimization.context import EvalContext, RunTemplate, build_context
 from optimization.dispatch import Dispatcher
 from optimization.driver import Parts, Search
 from optimization.executors.protocol import Answer, Executor, Failure, Reply, Task
 from optimization.outcome import Judge
-from optimization.recorder import Recorder, RecordSettings, read_checkpoint
+from optimization.recorder import Recorder
 from optimization.report import Report
 from optimization.run_files import RunFiles
+from optimization.run_logs import RecordSettings
 from optimization.search_state import SearchState
 from optimization.settings import Plan
 from optimization.space import Vector

@@ -14,10 +14,12 @@ import pytest
 
 from core.errors import DataError, RunError
 from optimization.candidates_log import CandidateFormat, DoneCandidate
+from optimization.checkpoint import read_checkpoint
 from optimization.duplicates import identity
-from optimization.recorder import Recorder, RecordSettings, Restored, read_checkpoint
+from optimization.recorder import Recorder, Restored
 from optimization.results_log import load_results
 from optimization.run_files import RunFiles
+from optimization.run_logs import RecordSettings
 from optimization.samplers.protocol import Fitness
 from search_parts import FakeExecutor, FakeSearch, Shape
 from test_search_driver import stopped_at
@@ -62,12 +64,12 @@ def gone_on(directory: Path, *, compress: bool = False) -> tuple[Recorder, Resto
     """Resume and record what is missing, the metrics of known candidates taken from what the log has."""
     one = recorder(directory, compress=compress)
     restored = one.restore(read_checkpoint(one.files))
-    for number in restored.lost_records:
+    for number in restored.logs.lost_records:
         one.rewrite(candidate(number)[1], number)
     one.restore_archive(restored.archive)
     for number in range(AT_CHECKPOINT, RECORDS):
         done, varying = candidate(number)
-        known = restored.tail.get(done.key)
+        known = restored.logs.tail.get(done.key)
         assert known is None or known == {"metrics": varying["metrics"]}
         one.record(done, {**varying, **(known or {})})
     one.close()
@@ -92,8 +94,8 @@ def test_results_cut_at_every_byte(compress: bool, tmp_path: Path) -> None:
         files.candidates.write_bytes(expected["candidates.bin"])
         one, restored = gone_on(place, compress=compress)
         kept = sum(end <= size for end in ends)
-        assert list(restored.lost_records) == list(range(kept, AT_CHECKPOINT))
-        assert len(restored.tail) == max(0, kept - AT_CHECKPOINT)
+        assert list(restored.logs.lost_records) == list(range(kept, AT_CHECKPOINT))
+        assert len(restored.logs.tail) == max(0, kept - AT_CHECKPOINT)
         assert one.records_sha256 == whole.records_sha256
         assert content(place) == expected
 
@@ -150,7 +152,7 @@ def test_lost_members_without_records(tmp_path: Path) -> None:
     assert not (place / "all_results.bin").exists()
     one = recorder(place, write_all=False)
     restored = one.restore(read_checkpoint(one.files))
-    assert (restored.tail, list(restored.lost_records)) == ({}, [])
+    assert (restored.logs.tail, list(restored.logs.lost_records)) == ({}, [])
     (place / "pareto" / f"{restored.archive[0]}.json").unlink()
     with pytest.raises(DataError, match=r"has lost 1 members.*--start .*pareto"):
         one.restore_archive(restored.archive)

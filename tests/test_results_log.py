@@ -10,8 +10,8 @@ import msgpack
 import pytest
 
 from core.errors import DataError
-from optimization.recorder import ORDER
 from optimization.results_log import RecordPacker, diff, load_results, overlay
+from optimization.run_logs import ORDER
 
 CONSTANT = {"backtest": {"coins": {"x": ["A"]}}, "live": {"a": 1}, "optimize": {"scoring": ["m"]}, "results_dir": "r"}
 

@@ -25,9 +25,10 @@ from optimization.evaluator import Evaluator
 from optimization.executors.local import LocalExecutor
 from optimization.executors.protocol import Answer, Reply, Task
 from optimization.outcome import Judge
-from optimization.recorder import Recorder, RecordSettings
+from optimization.recorder import Recorder
 from optimization.report import Report
 from optimization.run_files import new_run
+from optimization.run_logs import RecordSettings
 from optimization.scoring import Scoring
 from optimization.settings import Plan
 from optimization.space import SearchSpace

@@ -279,11 +279,11 @@ class Search:
         self._next_chunk, self._taken, self._failures = state.next_chunk, state.taken, state.failures
         self._seeds, self._evaluated_seeds = list(state.seeds), list(state.evaluated_seeds)
         self._open = deque(state.open)
-        self._tail = dict(restored.tail)
-        for number, done in enumerate(restored.done):
+        self._tail = dict(restored.logs.tail)
+        for number, done in enumerate(restored.logs.done):
             self._seen.add(done.key, number)
             self._seen.set_fitness(number, done.fitness)
-        self._next_id = len(restored.done) + len(state.underway)
+        self._next_id = len(restored.logs.done) + len(state.underway)
         self._write_lost_records(restored)
         parts.recorder.restore_archive(restored.archive)
         for number, (genome, vector, exact) in state.underway.items():
@@ -294,8 +294,8 @@ class Search:
 
     def _write_lost_records(self, restored: Restored) -> None:
         """Simulate candidates again whose records the results file has lost."""
-        parts, lost = self._parts, deque(restored.lost_records)
-        vectors = {number: restored.done[number].vector(parts.space) for number in lost}
+        parts, lost = self._parts, deque(restored.logs.lost_records)
+        vectors = {number: restored.logs.done[number].vector(parts.space) for number in lost}
         found: dict[int, Outcome] = {}
         for reply in parts.dispatcher.evaluated(vectors, parts.stop.is_set):
             found[reply.id] = parts.judge.outcome(vectors[reply.id], reply)

@@ -18,6 +18,7 @@ from core.dates import ts_to_date
 from core.errors import ConfigError, DataError, PassivbotError, RunError, UsageError
 from core.rng import Streams, draw_seed
 from optimization.candidates_log import CandidateFormat
+from optimization.checkpoint import read_checkpoint
 from optimization.context import EvalContext, build_context, engine_bundle
 from optimization.dispatch import Dispatcher
 from optimization.driver import Parts, Search, Stopped
@@ -27,9 +28,10 @@ from optimization.executors.registry import Work, make_executor
 from optimization.identity import differences, identity_hash, identity_of
 from optimization.initial import seed_vectors
 from optimization.outcome import Judge
-from optimization.recorder import Recorder, RecordSettings, read_checkpoint
+from optimization.recorder import Recorder
 from optimization.report import Report
 from optimization.run_files import ROOT, RunFiles, new_run, run_name
+from optimization.run_logs import RecordSettings
 from optimization.search_state import SearchState
 from optimization.settings import Plan
 from optimization.space import Vector
