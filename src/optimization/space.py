@@ -21,6 +21,7 @@ Vector: TypeAlias = tuple[float, ...]
 SideParams: TypeAlias = dict[str, float]
 
 _GRID_TOLERANCE = 1e-9
+_TINY, _HUGE = 1e-11, 1e290  # what has no tenth decimal, and what cannot be multiplied by 1e10
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +144,14 @@ def round_significant(value: float, digits: int) -> float:
 @lru_cache(maxsize=4096)  # of one dataset, mean, min and max are the same number
 def round_dynamic(value: float, digits: int) -> float:
     """The engine's rounding, half away from zero, at most ten decimals: that of archive and perturbation (2.4)."""
-    if value == 0.0 or not math.isfinite(value):
-        return value
-    scale = 10.0 ** (digits - math.floor(math.log10(abs(value))) - 1)
-    scaled = value * scale
-    rounded = math.copysign(math.floor(abs(scaled) + 0.5), scaled) / scale
-    return round(rounded, 10)
+    size = abs(value)
+    if not _TINY <= size < _HUGE:
+        return math.copysign(0.0, value) if size < _TINY else value
+    scale = 10.0 ** (digits - math.floor(math.log10(size)) - 1)
+    return math.copysign(_whole(_whole(size * scale) / scale * 1e10) / 1e10, value)
+
+
+def _whole(size: float) -> float:
+    """The nearest whole number, halves up, as the engine has it; a large float is one already."""
+    below = math.floor(size)
+    return below + (size - below >= 0.5)
