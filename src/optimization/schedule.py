@@ -39,6 +39,11 @@ class Schedule:
         chunks = 0 if population < 2 else -(-generations * offspring // chunk_size)
         return cls(chunk_size, lag, chunks, population)
 
+    @property
+    def generations(self) -> int:
+        """How many there will be after the first."""
+        return self.chunks * self.chunk_size // max(1, self.generation)
+
     def source(self, chunk: int) -> int:
         """The chunk that has to be taken in before that one is varied."""
         return max(0, chunk - self.lag)
