@@ -6,7 +6,6 @@ there, and takes what stood behind as results that need not be simulated again.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+from filelock import FileLock, Timeout
 
 from core.errors import DataError, RunError
 from optimization.candidates_log import CandidateFormat, DoneCandidate
@@ -74,15 +74,16 @@ class RunLogs:
         self.lengths = Lengths(digest=_first_digest(self.constant))
         self._results: FileIO | None = None
         self._candidates: FileIO | None = None
+        self._lock = FileLock(files.directory / ".lock")
 
     def open(self) -> None:
         """Open the logs for appending, and keep other processes out as long as they are open."""
         try:
+            self._lock.acquire(blocking=False)
             self._candidates = FileIO(self.files.candidates, "a")
-            fcntl.flock(self._candidates, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if self._settings.write_all:
                 self._results = FileIO(self.files.results, "a")
-        except BlockingIOError as exc:
+        except Timeout as exc:
             raise RunError(f"another process is writing {self.files.directory}: wait for it, or stop it") from exc
         except OSError as exc:
             raise RunError(f"cannot write in {self.files.directory}: {exc.strerror or exc}") from exc
@@ -92,6 +93,7 @@ class RunLogs:
         for log in (self._results, self._candidates):
             if log is not None:
                 log.close()
+        self._lock.release()
 
     def append(self, done: DoneCandidate, varying: Mapping[str, Any]) -> None:
         """A candidate's record; `varying` are the sections that differ from record to record."""

@@ -59,7 +59,7 @@ def test_files_of_a_run(undisturbed: Path) -> None:
     assert all(len(record["bot"]["long"]) == 37 for record in found)
     assert found[0]["backtest"]["coins"] == {"sample": ["BTC"]}
     assert {path.name for path in undisturbed.iterdir()} == {
-        "all_results.bin", "candidates.bin", "checkpoint.msgpack", "run.json", "pareto",
+        ".lock", "all_results.bin", "candidates.bin", "checkpoint.msgpack", "run.json", "pareto",
     }  # fmt: skip
     bots = [record["bot"] for record in found]
     members = [json.loads(path.read_text()) for path in (undisturbed / "pareto").iterdir()]
