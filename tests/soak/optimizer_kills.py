@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "e2e")]
@@ -35,7 +35,8 @@ from optimizer_runs import (  # noqa: E402
     start,
 )
 
-SHAPE = [*MARKET, "-i", "1200", "-ps", "40", "--optimize.pipeline", '{"chunk_size": 20, "lag": 3}']
+SHAPE = [*MARKET, "-i", "2000", "-ps", "40", "--optimize.pipeline", '{"chunk_size": 20, "lag": 3}']
+INTERRUPTED = 130
 START_S = 1.5  # what a sitting needs before it searches
 EXECUTORS = ("local", "processes")
 
@@ -51,14 +52,14 @@ class Result:
     finished: int = 0  # sittings that ended before the blow
     left: int = 0  # processes that outlived their driver
     same: bool = False
-    interrupts_s: list[float] = field(default_factory=list)
+    interrupt_s: float | None = None
 
     def row(self) -> str:
-        slowest = max(self.interrupts_s, default=0.0)
+        interrupt = "-" if self.interrupt_s is None else f"{self.interrupt_s:.2f}"
         verdict = "same" if self.same else "DIFFERENT"
         return (
             f"{self.seed:>4}  {self.executor:<10} {self.early:>5} {self.searching:>9} {self.finished:>8} "
-            f"{self.left:>4}  {slowest:>8.2f}  {verdict}"
+            f"{self.left:>4}  {interrupt:>8}  {verdict}"
         )
 
 
@@ -114,7 +115,7 @@ def killed(place: Path, seed: int, executor: str, rounds: int, seconds: float, o
         more = ["--executor", executor, "-c", cpus, "--optimize.checkpoint_interval_s", interval]
         process = start(cwd, *beginning(cwd, place, seed), *more)
         before = recorded(cwd)
-        strike_s = time.monotonic() + rng.uniform(0.0, START_S + 3.0 * seconds / rounds)
+        strike_s = time.monotonic() + rng.uniform(0.0, START_S + 2.0 * seconds / rounds)
         while time.monotonic() < strike_s and process.poll() is None:
             time.sleep(0.01)
         ended, grown = process.poll() is not None, recorded(cwd) != before
@@ -123,7 +124,7 @@ def killed(place: Path, seed: int, executor: str, rounds: int, seconds: float, o
         result.searching += grown and not ended
         result.early += not grown and not ended
         result.left += len(left_behind(process, 5.0))
-    result.interrupts_s.append(interrupted(cwd, place, seed, executor, cpus))
+    result.interrupt_s = interrupted(cwd, place, seed, executor, cpus)
     optimize(cwd, *beginning(cwd, place, seed), "-c", cpus)
     result.same = same_run(only_run(cwd), other) and "records_sha256" in run_info(only_run(cwd))
     return result
@@ -138,17 +139,16 @@ def beginning(cwd: Path, place: Path, seed: int) -> list[str | Path]:
     return arguments(place, seed)
 
 
-def interrupted(cwd: Path, place: Path, seed: int, executor: str, cpus: str) -> float:
-    """Seconds from SIGINT to the end, in a sitting that has begun to search."""
+def interrupted(cwd: Path, place: Path, seed: int, executor: str, cpus: str) -> float | None:
+    """Seconds from SIGINT to the end, in a sitting that has begun to search; None if that had ended."""
     process = start(cwd, *beginning(cwd, place, seed), "--executor", executor, "-c", cpus)
     before = recorded(cwd)
     while recorded(cwd) == before and process.poll() is None:
         time.sleep(0.005)
     sent = time.monotonic()
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
     process.communicate()
-    return time.monotonic() - sent
+    return time.monotonic() - sent if process.returncode == INTERRUPTED else None
 
 
 if __name__ == "__main__":
