@@ -303,11 +303,13 @@ def test_same_metrics(found: Any, expected: Any, same: bool) -> None:
 def test_ctrl_c_reaches_no_worker(setup: WorkerSetup, stack: ExitStack) -> None:
     """A terminal interrupts the whole group: workers go on from their first instruction, the parent decides."""
     executor = pool(setup, stack, executor_workers.answers_anything)
-    for pid in children():
+    before = children()
+    for pid in before:
         os.kill(pid, signal.SIGINT)
     executor.submit(Task(0, (0.0, 1.0)))
     (reply,) = replies(executor, 1)
     assert isinstance(reply, Answer)
+    assert sorted(children()) == sorted(before)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
