@@ -145,7 +145,7 @@ _OPTIMIZE = (
     Key("optimize.enable_overrides", [], Kind.STRINGS,
         choices=("lossless_close_trailing", "forward_tp_grid", "backward_tp_grid", "example"),
             doc="rules laid over every candidate"),
-    Key("optimize.eval_timeout_s", None, unit="seconds", nullable=True, optional=True,
+    Key("optimize.eval_timeout_s", None, unit="seconds", nullable=True, optional=True, low=_POSITIVE, strict=True,
         doc="a candidate that runs longer counts as failed"),
     Key("optimize.executor", "local", Kind.TEXT, optional=True, choices=("local", "serial", "processes", "ray"),
         doc="local = threads"),

@@ -32,6 +32,7 @@ logger = logging.getLogger("optimize")
 MAY_CHANGE = (
     "optimize.iters", "optimize.n_cpus", "optimize.executor", "optimize.checkpoint_interval_s", "logging.level",
 )  # fmt: skip
+END = ("finished", "records", "records_sha256", "last_sitting")
 
 
 def start_search(config: Config, options: Mapping[str, Any], root: Path = ROOT) -> Path:
@@ -74,6 +75,9 @@ def resume_search(directory: Path, values: Mapping[str, Any], options: Mapping[s
     if checkpoint["identity"] != identity_hash(run.identity):
         raise DataError(f"{files.checkpoint} belongs to another run than run.json{files.hint}")
     logger.info("resuming %s after %d evaluations, seed %d", directory, checkpoint["records"], run.seed)
+    # what may change holds for later sittings, too; what was said of an end is no longer true
+    info = {name: value for name, value in info.items() if name not in END} | {"config": run.config}
+    files.write_info(info)
     _finish(run, files, info, clock, checkpoint)
     return directory
 

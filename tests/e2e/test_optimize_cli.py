@@ -170,6 +170,7 @@ def test_more_iterations_afterwards(tmp_path: Path, caches: Path) -> None:
     run = only_run(tmp_path / "short")
     optimize(tmp_path / "short", "--resume", run, "-i", "64", "--cache-dir", caches)
     assert same_run(run, only_run(tmp_path / "long"))
+    assert run_info(run)["config"]["optimize"]["iters"] == 64
 
 
 def test_seeds_of_a_front(tmp_path: Path, caches: Path, undisturbed: Path) -> None:
@@ -198,6 +199,7 @@ def test_seeds_of_a_front(tmp_path: Path, caches: Path, undisturbed: Path) -> No
         (["-l", '[{"metric": "peak_recovery_hours_pnl", "penalize_if": "auto", "value": 1}]'], "no direction"),
         (["--resume", "nowhere"], "--resume nowhere has a config of its own"),
         (["--executor", "cloud"], "optimize.executor"),
+        (["--optimize.eval_timeout_s", "0"], "optimize.eval_timeout_s"),
     ],
 )
 def test_mistakes_are_told_before_any_data(args: list[str], message: str, tmp_path: Path) -> None:
