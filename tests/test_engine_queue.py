@@ -30,7 +30,7 @@ def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
 
 @pytest.fixture
 def spec(evaluator: Evaluator) -> dict[str, Any]:
-    return evaluator.engine_runs(Task(0, evaluator.probe_vector()))[0][1]
+    return evaluator.engine_runs(Task(0, evaluator.context.space.middle()))[0][1]
 
 
 class Served:
@@ -68,7 +68,7 @@ def test_answers_of_a_batch(evaluator: Evaluator, served: Served, spec: dict[str
     served.queue.submit(7, 0, spec)
     served.queue.submit(8, 0, {**spec, "rows": (0, spec["rows"][1] // 2)})
     found = served.done(2)
-    reply = evaluator.evaluate(Task(0, evaluator.probe_vector()))
+    reply = evaluator.evaluate(Task(0, evaluator.context.space.middle()))
     assert isinstance(reply, Answer)
     assert [(run[0], run[2]) for run in found] == [(7, None), (8, None)]
     assert found[0][1].tobytes() == reply.values[0].tobytes()

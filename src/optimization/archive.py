@@ -15,7 +15,7 @@ import numpy as np
 
 from config.dump import streamlined_part
 from core.errors import RunError
-from core.files import read_json, write_text
+from core.files import write_text
 from optimization.members import HOLDOUT, member_id, member_paths
 from optimization.pareto import SAME_VIOLATION, dominated, dominating, prune
 from optimization.samplers.protocol import Fitness
@@ -202,14 +202,6 @@ class ArchiveFiles:
             write_text(self.folder / f"{identity}.json", self._texts.content(rounded), fsync=False)
         self._waiting.clear()
         self._flushed_s = time.monotonic()
-
-    def has(self, identity: str) -> bool:
-        return (self.folder / f"{identity}.json").exists()
-
-    def read(self, identity: str) -> dict[str, Any]:
-        """A member's content. Raises DataError naming the file, FileNotFoundError."""
-        content: dict[str, Any] = read_json(self.folder / f"{identity}.json")
-        return content
 
     def sweep(self, ids: Sequence[str]) -> list[Path]:
         """Delete the files that belong to no member; those that were deleted."""

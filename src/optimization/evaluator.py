@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from optimization.context import EvalContext
 from optimization.executors.protocol import Answer, Failure, Reply, Task
-from optimization.space import Vector
 
 EngineRun = tuple[int, dict[str, Any]]
 """Position of the dataset, and the run as `backtest_batch` takes it."""
@@ -52,8 +51,5 @@ class Evaluator:
 
     def probe(self) -> npt.NDArray[np.float64] | str:
         """The metrics of the middle of all bounds, which every worker must find to the bit; a text if it fails."""
-        reply = self.evaluate(Task(0, self.probe_vector()))
+        reply = self.evaluate(Task(0, self.context.space.middle()))
         return reply.values if isinstance(reply, Answer) else reply.reason
-
-    def probe_vector(self) -> Vector:
-        return self.context.space.middle()

@@ -9,6 +9,7 @@ import numpy as np
 
 from config.changes import Config
 from core.errors import ConfigError
+from optimization.context import TWEL
 from optimization.pareto import select
 from optimization.samplers.protocol import Evaluated, Proposal
 from optimization.space import SearchSpace, Vector
@@ -16,7 +17,6 @@ from optimization.space import SearchSpace, Vector
 logger = logging.getLogger(__name__)
 
 LESS_EXPOSURE = 0.75
-TWEL = "total_wallet_exposure_limit"
 
 
 def seed_vectors(configs: Sequence[tuple[str, Config]], space: SearchSpace) -> list[Vector]:

@@ -1,11 +1,13 @@
-"""One local venue for the end-to-end tests of a process; each test gets it without faults and without requests."""
+"""What end-to-end tests of a process share: a local venue, candles, an undisturbed run of the optimizer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from local_venue import VenueThread
+from optimizer_runs import only_run, optimize, small
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +21,17 @@ def venue(_running_venue: VenueThread) -> VenueThread:
     """The venue, sound."""
     _running_venue.sim.clear()
     return _running_venue
+
+
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Candles and datasets of `sample` that the runs of the optimizer share."""
+    return tmp_path_factory.mktemp("caches")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, caches: Path) -> Path:
+    """The small run on one thread, which nothing disturbs; tests only read it."""
+    place = tmp_path_factory.mktemp("undisturbed")
+    optimize(place, *small(caches, "--executor", "serial"))
+    return only_run(place)

@@ -28,6 +28,11 @@ def optimize(cwd: Path, *args: str | Path, expect: int = 0) -> subprocess.Comple
     return run_program("optimize.py", *args, cwd=cwd, expect=expect)
 
 
+def small(caches: Path, *more: str) -> list[str | Path]:
+    """The arguments of the small run."""
+    return [TEMPLATE, *SMALL, "--cache-dir", caches, *more]
+
+
 def only_run(cwd: Path) -> Path:
     """The one run below `cwd`."""
     runs = sorted((cwd / "optimize_results").iterdir())

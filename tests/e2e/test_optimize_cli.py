@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from optimizer_runs import (
     MARKET,
-    SMALL,
     TEMPLATE,
     front,
     kill,
@@ -24,29 +23,12 @@ from optimizer_runs import (
     records,
     run_info,
     same_run,
+    small,
     start,
     wait_for,
 )
 
 from optimization.results_log import load_results
-
-
-@pytest.fixture(scope="module")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Candles and datasets that the runs of this module share."""
-    return tmp_path_factory.mktemp("caches")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, caches: Path) -> Path:
-    """The small run on one thread."""
-    place = tmp_path_factory.mktemp("undisturbed")
-    optimize(place, TEMPLATE, *SMALL, "--executor", "serial", "--cache-dir", caches)
-    return only_run(place)
-
-
-def small(caches: Path, *more: str) -> list[str | Path]:
-    return [TEMPLATE, *SMALL, "--cache-dir", caches, *more]
 
 
 def test_files_of_a_run(undisturbed: Path) -> None:

@@ -16,11 +16,6 @@ SHORT = ["-e", "sample", "-s", "BTC", "-sd", "2025-01-01", "-ed", "2025-02-01", 
 TWO = ["--optimize.scoring", "adg_usd,drawdown_worst_usd", "-l", "[]"]
 
 
-@pytest.fixture(scope="module")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("caches")
-
-
 def validated(run: Path) -> list[dict[str, Any]]:
     members = [json.loads(path.read_text()) for path in sorted((run / "pareto").glob("*.json"))]
     for path, member in zip(sorted((run / "pareto").glob("*.json")), members, strict=True):

@@ -21,25 +21,10 @@ from optimizer_runs import (
     records,
     run_info,
     same_run,
+    small,
     start,
     wait_for,
 )
-
-
-@pytest.fixture(scope="module")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("caches")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, caches: Path) -> Path:
-    place = tmp_path_factory.mktemp("undisturbed")
-    optimize(place, TEMPLATE, *SMALL, "--executor", "local", "-c", "2", "--cache-dir", caches)
-    return only_run(place)
-
-
-def small(caches: Path, *more: str) -> list[str | Path]:
-    return [TEMPLATE, *SMALL, "--cache-dir", caches, *more]
 
 
 def ended(process: subprocess.Popen[str], status: int) -> str:

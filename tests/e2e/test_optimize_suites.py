@@ -47,11 +47,6 @@ def suite_config(folder: Path, scenarios: list[dict[str, Any]] = SCENARIOS, **op
 
 
 @pytest.fixture(scope="module")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("caches")
-
-
-@pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory, caches: Path) -> tuple[Path, str]:
     """The run of the suite, and its log."""
     place = tmp_path_factory.mktemp("suite")
