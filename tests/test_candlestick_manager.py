@@ -13,6 +13,7 @@ import pytest
 from candles.disk.retention import Retention
 from candles.disk.store import CandleStore
 from candles.fetching import history
+from candles.fetching.feed import Feed
 from candles.gaps import KnownGap
 from candles.sources.sample import SampleSource
 from candlestick_manager import CandlestickManager
@@ -146,21 +147,31 @@ def test_hole_is_tried_three_times(tmp_path: Path) -> None:
     assert managed.gaps() == []
 
 
-def test_who_waited_takes_the_answer_of_whom_it_waited_for(tmp_path: Path) -> None:
+def test_who_waited_takes_the_answer_of_whom_it_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two downloads at once ask for a hole once; one that begins later asks again."""
     exchange, clock = held((-6000, -5000), (-4990, -4000)), ManualClock(NOW)
-    fetch = exchange.fetch_ohlcv
+    fetch, lock = exchange.fetch_ohlcv, Feed.lock
+    begun = downloads = 0
+
+    def counted_lock(*args: Any) -> Any:
+        nonlocal begun
+        begun += 1
+        return lock(*args)
 
     async def slow_fetch(*args: Any) -> Any:
+        while begun < downloads:
+            await asyncio.sleep(0.001)
         clock.advance(10)
         return await fetch(*args)
 
+    monkeypatch.setattr(Feed, "lock", counted_lock)
     exchange.fetch_ohlcv = slow_fetch  # type: ignore[method-assign]
     options: dict[str, Any] = {"cache_dir": tmp_path, "clock": clock, "archive_enabled": False}
     window = (MINUTE - 5500 * M, MINUTE - 4500 * M)
 
     async def download(count: int) -> int:
-        calls = len(exchange.calls)
+        nonlocal begun, downloads
+        begun, downloads, calls = 0, count, len(exchange.calls)
         managers = [CandlestickManager(exchange, "fake", **options) for _ in range(count)]
         await asyncio.gather(*(cm.ensure(SYMBOL, *window) for cm in managers))
         return len(exchange.calls) - calls

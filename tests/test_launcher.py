@@ -47,6 +47,7 @@ class FakeProject:
         (root / "requirements.txt").write_text("./passivbot-rust\n")
         (root / "requirements-dev.txt").write_text("pytest\n")
         (root / "requirements-lab.txt").write_text("jupyterlab\n")
+        (root / "requirements-samplers.txt").write_text("optuna\n")
         self.environment = launcher.Environment(root, run=self._run, which=self._which)
 
     def _which(self, name: str, path: str) -> str | None:
@@ -111,7 +112,7 @@ def test_tests_need_more(project: FakeProject) -> None:
     """`test` installs the tools of tests once, runs pytest and cargo, and fails when either fails."""
     status, ran = project.start("test", "-k", "x")
     assert (status, ran) == (0, ["venv", "pip", "pytest", "test"])
-    files = ["requirements.txt", "requirements-dev.txt", "requirements-lab.txt"]
+    files = ["requirements.txt", "requirements-dev.txt", "requirements-samplers.txt"]
     assert project.commands[1][-6:] == [word for file in files for word in ("-r", file)]
     assert project.commands[2][-2:] == ["-k", "x"]
     assert project.start("test")[1] == ["pytest", "test"]
@@ -130,13 +131,13 @@ def test_setup(project: FakeProject) -> None:
 
 
 def test_what_a_command_needs_more(project: FakeProject) -> None:
-    """Jupyter is installed when it is first asked for, and stays; developers get everything."""
+    """Jupyter is installed when it is first asked for, and stays; developers get everything else."""
     assert project.start("setup") == (0, ["venv", "pip"])
     project.start("lab")
     assert "requirements-lab.txt" in project.commands[0]
     assert project.start("setup") == (0, [])
     project.start("setup", "--dev")
-    assert {"requirements-dev.txt", "requirements-lab.txt"} <= set(project.commands[0])
+    assert {"requirements-dev.txt", "requirements-lab.txt", "requirements-samplers.txt"} <= set(project.commands[0])
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,10 @@ class Stop:
 
 @contextmanager
 def stopped_by_signals(stop: Stop, again: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM sets `stop`; another calls `again`. Only in the main thread."""
+    """The first SIGINT or SIGTERM sets `stop`; another calls `again`. Only in the main thread.
+
+    When one has ended what is done here, more of them change nothing: the program is leaving.
+    """
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
@@ -36,8 +39,10 @@ def stopped_by_signals(stop: Stop, again: Callable[[], None]) -> Iterator[None]:
         stop.set()
 
     before: dict[int, Any] = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    leaving = True
     try:
         yield
+        leaving = False
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if leaving and stop.is_set() else handler)

@@ -1,4 +1,4 @@
-"""What end-to-end tests of a process share: a local venue, candles, an undisturbed run of the optimizer."""
+"""What end-to-end tests of a process share: a local venue, a full disk, an undisturbed run of the optimizer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from disks import small_disk
 from local_venue import VenueThread
 from optimizer_runs import only_run, optimize, small
 
@@ -35,3 +36,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, caches: Path) -> Path:
     place = tmp_path_factory.mktemp("undisturbed")
     optimize(place, *small(caches, "--executor", "serial"))
     return only_run(place)
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    with small_disk(place):
+        yield place

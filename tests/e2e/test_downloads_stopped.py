@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from disks import fill, give_room
 from local_venue import VenueThread, is_klines, start_download
 from programs import REPOSITORY
 
@@ -21,20 +20,6 @@ from markets import sample
 
 SAMPLE = REPOSITORY / "configs" / "examples" / "sample.json"
 BEGIN, END = date_to_ts("2025-02-27T12:00"), date_to_ts("2025-03-10")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one MB, which only root can make."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True, text=True, check=False
-    )
-    if made.returncode != 0:
-        pytest.skip(f"a small file system cannot be mounted here: {made.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def start(venue: VenueThread, folder: Path, cache: Path, **options: Any) -> Any:
@@ -63,32 +48,31 @@ def whole(cache: Path) -> bool:
     return not list(cache.rglob("quarantine"))
 
 
-def test_full_disk(venue: VenueThread, small_disk: Path, tmp_path: Path) -> None:
+def test_full_disk(venue: VenueThread, full_disk: Path, tmp_path: Path) -> None:
     """One clear line and status 1; with room again the next start completes."""
-    status, lines = finish(start(venue, tmp_path, small_disk), tmp_path)
+    status, lines = finish(start(venue, tmp_path, full_disk), tmp_path)
     assert status == 1
     assert len(lines) == 1, lines
-    assert lines[0].startswith(f"error: cannot write {small_disk}/ohlcv/")
+    assert lines[0].startswith(f"error: cannot write {full_disk}/ohlcv/")
     assert "No space left on device" in lines[0]
-    assert not list(small_disk.rglob("*.tmp"))
-    subprocess.run(["mount", "-o", "remount,size=16m", small_disk], check=True)
-    status, _ = finish(start(venue, tmp_path, small_disk), tmp_path)
+    assert not list(full_disk.rglob("*.tmp"))
+    give_room(full_disk)
+    status, _ = finish(start(venue, tmp_path, full_disk), tmp_path)
     assert status == 0
-    assert whole(small_disk)
+    assert whole(full_disk)
 
 
-def test_disk_without_any_room(venue: VenueThread, small_disk: Path, tmp_path: Path) -> None:
+def test_disk_without_any_room(venue: VenueThread, full_disk: Path, tmp_path: Path) -> None:
     """The same where not even a list of markets fits."""
-    (small_disk / "other").write_bytes(b"x" * 1_040_000)
-    status, lines = finish(start(venue, tmp_path, small_disk), tmp_path)
+    fill(full_disk, 8_000)
+    status, lines = finish(start(venue, tmp_path, full_disk), tmp_path)
     assert status == 1
     assert len(lines) == 1, lines
-    assert lines[0].startswith(f"error: cannot write {small_disk}")
-    (small_disk / "other").unlink()
-    subprocess.run(["mount", "-o", "remount,size=16m", small_disk], check=True)
-    status, _ = finish(start(venue, tmp_path, small_disk), tmp_path)
+    assert lines[0].startswith(f"error: cannot write {full_disk}")
+    give_room(full_disk)
+    status, _ = finish(start(venue, tmp_path, full_disk), tmp_path)
     assert status == 0
-    assert whole(small_disk)
+    assert whole(full_disk)
 
 
 @pytest.mark.parametrize("max_file_bytes", [20_000, 40_000, 250_000])
