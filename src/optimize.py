@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UsageError
-from core.signals import end_on_sigterm, run_to_exit
+from core.signals import end_on_sigterm, run_and_exit
 
 logger = logging.getLogger("optimize")
 
@@ -52,4 +52,4 @@ def optimize(
 
 
 if __name__ == "__main__":
-    sys.exit(run_to_exit(main, sys.argv[1:]))
+    run_and_exit(main, sys.argv[1:])

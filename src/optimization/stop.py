@@ -38,11 +38,39 @@ def stopped_by_signals(stop: Stop, again: Callable[[], None]) -> Iterator[None]:
             again()
         stop.set()
 
-    before: dict[int, Any] = {number: signal.signal(number, on_signal) for number in SIGNALS}
     leaving = True
-    try:
+    with _handled_by(on_signal) as before:
+        try:
+            yield
+            leaving = False
+        finally:
+            if leaving and stop.is_set():
+                before.update(dict.fromkeys(SIGNALS, signal.SIG_IGN))
+
+
+@contextmanager
+def interrupted_by_signals(stop: Stop) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stop` and raise KeyboardInterrupt, for what takes long and does not look at `stop`.
+
+    Raises KeyboardInterrupt at the end, too, where a library has swallowed it.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        raise KeyboardInterrupt
+
+    with _handled_by(on_signal):
         yield
-        leaving = False
+    if stop.is_set():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[dict[int, Any]]:
+    """Have signals handled so; yields the handlers that stand again afterwards."""
+    before: dict[int, Any] = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield before
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if leaving and stop.is_set() else handler)
+        for number, former in before.items():
+            signal.signal(number, former)

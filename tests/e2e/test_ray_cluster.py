@@ -59,7 +59,7 @@ def test_two_nodes_one_of_them_killed(tmp_path: Path, caches: Path) -> None:
 
 
 def test_a_private_instance(tmp_path: Path, caches: Path) -> None:
-    """Without an address Ray is started for the run, and listens on loopback alone: the same records."""
+    """Without an address Ray is started for the run, and listens on loopback alone. Interrupted: the same records."""
     said = play("private", tmp_path, caches, "48")
     assert f"{os.cpu_count()} workers on 1 machines of the cluster" in said
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +26,7 @@ _PRIVATE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on any system: without it Ray listens on all interfaces
     "RAY_AUTH_MODE": "token",
 }
+_CORE = ("gcs_server", "raylet")
 STARTS = 3
 CONNECT_S = 10.0
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -75,7 +76,8 @@ class RayCluster:
     """The `Cluster` of the executor. Holds the references to all arrays: new workers fetch them again."""
 
     def __init__(self, address: str | None) -> None:
-        self._ray = _connected(address)
+        self._private = address is None
+        self._ray = _started(load_ray(private=True)) if address is None else _joined(load_ray(private=False), address)
         self._actor = self._ray.remote(Actor)
         self._setup: Any = None
 
@@ -136,19 +138,22 @@ class RayCluster:
 
     def close(self) -> None:
         self._setup = None
+        if self._private:
+            _kill_children(but=_CORE)  # the others only watch, and Ray waits up to a second for each
         self._ray.shutdown()
 
 
-def _connected(address: str | None) -> Any:
-    private = _PRIVATE if address is None else {}
-    os.environ |= {name: value for name, value in {**_QUIET, **private}.items() if name not in os.environ}
-    if address is None and not os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
+def load_ray(*, private: bool) -> Any:
+    """The library, which reads the environment as it is loaded. Raises ToolMissingError."""
+    variables = _QUIET | (_PRIVATE if private else {})
+    os.environ |= {name: value for name, value in variables.items() if name not in os.environ}
+    if private and not os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
         os.environ["RAY_AUTH_TOKEN"] = new_token()
     try:
         import ray
     except ModuleNotFoundError as exc:
         raise ToolMissingError("optimize.executor ray needs ray: pip install -r requirements-cluster.txt") from exc
-    return _joined(ray, address) if address is not None else _started(ray)
+    return ray
 
 
 def _joined(ray: Any, address: str) -> Any:
@@ -181,7 +186,20 @@ def _started(ray: Any) -> Any:
             ray.shutdown()
             if not tries_left:
                 raise RunError(f"a private Ray instance cannot be started: {_line(exc)}") from exc
+        except BaseException:  # interrupted: Ray does not know yet what it has started
+            _kill_children(recursive=True)
+            raise
     return ray
+
+
+def _kill_children(*, but: Collection[str] = (), recursive: bool = False) -> None:
+    """Kill the processes below this one, except those of some programs."""
+    import psutil  # only here: other executors do without
+
+    for process in psutil.Process().children(recursive=recursive):
+        with suppress(psutil.NoSuchProcess):
+            if process.name() not in but:
+                process.kill()
 
 
 def _line(exc: BaseException) -> str:

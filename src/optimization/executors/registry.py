@@ -12,7 +12,7 @@ from optimization.evaluator import Evaluator
 from optimization.executors.local import LocalExecutor
 from optimization.executors.protocol import Executor
 from optimization.executors.serial import SerialExecutor
-from optimization.stop import Stop
+from optimization.stop import Stop, interrupted_by_signals
 from simulation.dataset import Dataset
 
 logger = logging.getLogger(__name__)
@@ -56,9 +56,12 @@ def _processes(work: Work) -> Executor:
 
 
 def _ray(work: Work) -> Executor:
-    from optimization.executors.ray_cluster import ray_executor
+    from optimization.executors.ray_cluster import load_ray, ray_executor
 
-    return ray_executor(work.evaluator, work.datasets, work.address, work.timeout_s)
+    with interrupted_by_signals(work.stop):  # it takes seconds to load, and more to start
+        load_ray(private=work.address is None)
+    with interrupted_by_signals(work.stop):
+        return ray_executor(work.evaluator, work.datasets, work.address, work.timeout_s)
 
 
 FACTORIES: Mapping[str, Callable[[Work], Executor]] = {
