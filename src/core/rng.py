@@ -1,7 +1,8 @@
-"""All randomness: streams of one seed, whose states can be stored, and secrets (`optimizer_pareto_tools.md` 13.2)."""
+"""All randomness: streams of one seed, whose states can be stored, secrets, digests as ids."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import secrets
@@ -24,6 +25,12 @@ def draw_seed() -> int:
 def new_token() -> str:
     """A secret that nobody can guess, from the operating system: 64 hexadecimal digits."""
     return secrets.token_hex(32)
+
+
+def digest(*facts: str | float) -> str:
+    """32 hexadecimal digits that the same facts always give; floats count by their shortest repr."""
+    text = json.dumps(facts, separators=(",", ":"), allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
