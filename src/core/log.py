@@ -1,10 +1,16 @@
-"""Logging: four levels (0 warning, 1 info, 2 debug, 3 trace), one line format, one set-up call for every program."""
+"""Logging: four levels (0 warning, 1 info, 2 debug, 3 trace), one line format, one set-up call for every program.
+
+Times are UTC, without zone. Lines of the live bot carry a prefix; no line carries a secret (`live.md` 22).
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import Any, TextIO
+
+from core.redaction import redacted
 
 TRACE = 5
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG, TRACE)
@@ -14,7 +20,7 @@ LEVEL_TOKENS = {
     "debug": 2, "d": 2,
     "trace": 3, "t": 3,
 }  # fmt: skip
-LINE_FORMAT = "%(asctime)s %(levelname)-8s %(message)s"
+LINE_FORMAT = "%(asctime)s %(levelname)-8s %(prefix)s%(message)s"
 DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 logging.addLevelName(TRACE, "TRACE")
@@ -44,10 +50,22 @@ class _CurrentStderr(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
-def setup(debug_level: int) -> None:
-    """Send the root logger to stderr at the given debug level (0..3). Calling it again changes the level."""
+class _LineFormatter(logging.Formatter):
+    """UTC, a prefix, nothing secret; tracebacks included."""
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(LINE_FORMAT, DATE_FORMAT, defaults={"prefix": f"{prefix} " if prefix else ""})
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+def setup(debug_level: int, prefix: str = "") -> None:
+    """Send the root logger to stderr at the given debug level (0..3). Calling it again changes level and prefix."""
     handler = _CurrentStderr()
-    handler.setFormatter(logging.Formatter(LINE_FORMAT, DATE_FORMAT))
+    handler.setFormatter(_LineFormatter(prefix))
     logging.basicConfig(level=LEVELS[debug_level], handlers=[handler], force=True)
     quiet_below_trace = logging.WARNING if debug_level < 3 else TRACE
     for name in ("ccxt", "matplotlib", "PIL", "asyncio"):

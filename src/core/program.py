@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from core.errors import PassivbotError
+from core.redaction import redacted
 
 INTERRUPTED = 130
 
@@ -39,5 +40,5 @@ def run_program(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> in
 
 def _tell(line: str) -> None:
     if logging.getLogger().isEnabledFor(logging.DEBUG):
-        traceback.print_exc()
-    sys.stderr.write(" ".join(line.split()) + "\n")
+        sys.stderr.write(redacted(traceback.format_exc()))
+    sys.stderr.write(redacted(" ".join(line.split())) + "\n")
