@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from config.text import UTF_8, parse_hjson
 from core.errors import ConfigError
+from core.redaction import hide
 from markets.symbols import quote_currency, short_exchange
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ _OWN_FIELDS = {
 }
 _NOT_FOR_CCXT = {"exchange", "options", "quote", "is_vault"} | {n for names in _CCXT_NAMES.values() for n in names}
 _TEXT_FIELDS = ("exchange", "key", "secret", "passphrase", "wallet_address", "private_key", "quote")
+_SECRET_FIELDS = [n for own, names in _CCXT_NAMES.items() if own != "walletAddress" for n in (own, *names)]
 _BINANCE_MARKETS = ("future", "delivery", "swap", "option")
 
 
@@ -76,12 +78,16 @@ def load_account(user: str, path: Path = API_KEYS_FILE) -> Account:
 
 
 def account_of(user: str, entry: Mapping[str, Any], path: Path = API_KEYS_FILE) -> Account:
-    """The record of one entry. Raises ConfigError naming a field of a wrong kind, but not its value."""
+    """The record of one entry, whose secrets no log shows from now on.
+
+    Raises ConfigError naming a field of a wrong kind, but not its value.
+    """
     texts = {name: _text(entry, name, f"{path}: {user}.{name}") for name in _TEXT_FIELDS}
     exchange = short_exchange(texts.pop("exchange").strip())
     options = entry.get("options") or {}
     if not isinstance(options, dict):
         raise ConfigError(f"{path}: {user}.options must be a mapping of client options")
+    hide(*(str(entry.get(name) or "") for name in _SECRET_FIELDS))
     return Account(
         user=user,
         exchange=exchange,

@@ -1,4 +1,7 @@
-"""Public CCXT clients: market data without keys, logged, sent where custom endpoints say (`candles.md` 11)."""
+"""CCXT clients: logged, sent where custom endpoints say; here those for market data, without keys (`candles.md` 11).
+
+Those of an account stand in `account_clients.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,15 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from core.errors import ConfigError
+from core.log import TRACE, trace
 from exchanges.client_urls import apply_override, rest_is_loopback
-from exchanges.endpoints import Endpoints
+from exchanges.endpoints import Endpoints, Override
 from markets.symbols import normalize_exchange
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT_MS = 60_000
+LONGEST_REPLY = 4000  # characters of it in a log
 EXCHANGES = ("binance", "bybit", "bitget", "okx", "kucoin", "gateio", "hyperliquid", "paradex", "defx")
 
 # What to load of exchanges that list more than swaps. Binance and KuCoin have classes for futures alone; Bybit picks
@@ -46,11 +51,16 @@ def public_client(exchange: str, endpoints: Endpoints | None = None, *, timeout_
     options = {**copy.deepcopy(dict(MARKET_OPTIONS.get(exchange_id, {}))), "defaultType": "swap"}
     client = getattr(ccxt, exchange_id)({"enableRateLimit": True, "timeout": timeout_ms, "options": options})
     client.has["fetchCurrencies"] = False  # of no use for candles, and megabytes on some exchanges
-    apply_override(client, (endpoints or Endpoints()).of_exchange(exchange_id), websockets=False)
+    prepare(client, (endpoints or Endpoints()).of_exchange(exchange_id), websockets=False)
+    return client
+
+
+def prepare(client: Any, override: Override, *, websockets: bool) -> None:
+    """Redirect a fresh client, space its requests unless they stay on this machine, check and log its replies."""
+    apply_override(client, override, websockets=websockets)
     client.enableRateLimit = not rest_is_loopback(client)
     expect_json(client)
     log_requests(client)
-    return client
 
 
 def ccxt_id(exchange: str, known: list[str]) -> str:
@@ -101,7 +111,10 @@ def log_requests(client: Any) -> None:
         error = "-"
         started = time.perf_counter()
         try:
-            return await fetch(url, method, headers, body)
+            reply = await fetch(url, method, headers, body)
+            if logger.isEnabledFor(TRACE):
+                trace(logger, "remote_reply endpoint=%s reply=%s", urlsplit(url).path, str(reply)[:LONGEST_REPLY])
+            return reply
         except Exception as exc:
             error = type(exc).__name__
             raise
