@@ -1,0 +1,124 @@
+"""Which coins may be opened on a side, and how many (`live.md` 5.4, 6, 7.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from markets.market import Market, ineligible_because
+
+NOT_ACTIVE = "not active"  # as `ineligible_because` says it
+NOT_LISTED = "not listed"
+DAY_MS = 86_400_000
+
+# (total limit, slots, positions held) -> limit of one position; the crate's, so that live and backtest agree
+ShareLimit: TypeAlias = Callable[[float, int, int], float]
+Scores: TypeAlias = Mapping[str, float]  # of a symbol, finite
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRules:
+    """One side's settings about slots; `forced` says that a global forced mode is set for it."""
+
+    total_limit: float
+    n_positions: int
+    forced: bool
+    volume_drop_pct: float
+    volatility_drop_pct: float
+
+    @property
+    def enabled(self) -> bool:
+        return self.total_limit > 0.0 and self.n_positions > 0
+
+
+def ineligible_symbols(
+    entries: Mapping[str, Mapping[str, Any]], exchange: str, quote: str, known: Collection[str] = ()
+) -> dict[str, str]:
+    """The symbols that cannot be traded, each with the reason.
+
+    `entries` are CCXT's markets; a symbol of `known` (held, with orders) that the exchange does not list counts too.
+    """
+    reasons = {symbol: ineligible_because(entry, exchange, quote) for symbol, entry in entries.items()}
+    unlisted = {symbol: NOT_LISTED for symbol in known if symbol not in entries}
+    return {symbol: reason for symbol, reason in reasons.items() if reason is not None} | unlisted
+
+
+def approved_symbols(
+    approved: Collection[str],
+    ignored: Collection[str],
+    eligible: Collection[str],
+    rules: SlotRules,
+    *,
+    empty_means_all: bool,
+) -> frozenset[str]:
+    """The symbols a side may open: approved and eligible ones but the ignored; none on a side that is off."""
+    if not rules.enabled:
+        return frozenset()
+    chosen = set(approved) & set(eligible)
+    if not chosen and empty_means_all:
+        chosen = set(eligible)
+    return frozenset(chosen - set(ignored))
+
+
+def max_positions(rules: SlotRules, n_approved: int) -> int:
+    """Slots of a side: no more than coins that may take them."""
+    return max(min(rules.n_positions, n_approved), 0)
+
+
+def is_forager(rules: SlotRules, n_approved: int) -> bool:
+    """Whether coins have to compete for the slots."""
+    return rules.total_limit > 0.0 and not rules.forced and 0 < max_positions(rules, n_approved) < n_approved
+
+
+def exposure_limit(rules: SlotRules, n_approved: int, n_held: int, own: float | None, share: ShareLimit) -> float:
+    """Limit of one position: the coin's own, else its share of the side's total."""
+    return own if own is not None else share(rules.total_limit, max_positions(rules, n_approved), n_held)
+
+
+def is_old_enough(first_ms: float, now_ms: int, minimum_days: float) -> bool:
+    """Whether the first candle is longer ago; an unknown one (0) is too young, unless no age is asked for."""
+    return minimum_days <= 0 or (first_ms > 0 and now_ms - first_ms > minimum_days * DAY_MS)
+
+
+def effective_min_cost(market: Market, price: float) -> float:
+    """Smallest cost of an order near `price`, quote currency (5.4)."""
+    import passivbot_rust  # lazily: programs rebuild a stale extension before its first import
+
+    return max(passivbot_rust.qty_to_cost(market.min_qty, price, market.c_mult), market.min_cost)
+
+
+def initial_entry_fits(balance: float, limit: float, params: Mapping[str, float], min_cost: float) -> bool:
+    """Whether a coin's first entry is large enough; the planner asks the same (`orchestrator.md` 9.4)."""
+    allowed = limit * (1.0 + max(0.0, params["risk_we_excess_allowance_pct"]))
+    return balance * allowed * params["entry_initial_qty_pct"] >= min_cost
+
+
+def ideal_coins(
+    approved: Collection[str],
+    fitting: Collection[str],
+    rules: SlotRules,
+    volumes: Scores | None,
+    volatilities: Scores,
+) -> list[str]:
+    """The symbols that deserve a slot, best first (7.2); none where a global forced mode decides.
+
+    `approved` are those of the side, `fitting` what is old enough and whose first entry is large enough. Scores that
+    are missing count as 0; without any `volumes` (no share of them is to be dropped) the sorted order stands for them.
+    """
+    import passivbot_rust  # lazily, as above
+
+    candidates = sorted(set(approved) & set(fitting))
+    if rules.forced or not is_forager(rules, len(approved)):
+        return [] if rules.forced else candidates
+    features = [
+        {
+            "index": i,
+            "enabled": True,
+            "volume_score": float(len(candidates) - i) if volumes is None else volumes.get(symbol, 0.0),
+            "volatility_score": volatilities.get(symbol, 0.0),
+        }
+        for i, symbol in enumerate(candidates)
+    ]
+    slots, drops = max_positions(rules, len(approved)), (rules.volume_drop_pct, rules.volatility_drop_pct)
+    return [candidates[i] for i in passivbot_rust.select_coin_indices_py(features, slots, *drops, True)]
