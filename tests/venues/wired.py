@@ -27,7 +27,8 @@ class Wire:
         path = urlsplit(url).path
         params: dict[str, Any] = dict(parse_qsl(urlsplit(url).query))
         if body:
-            params |= json.loads(body) if body[0] in "[{" else dict(parse_qsl(body))
+            content = json.loads(body) if body[0] in "[{" else dict(parse_qsl(body))
+            params |= content[0] if isinstance(content, list) else content  # a batch of one
         self.asked.append((method, path, params))
         reply = self.replies[path]
         if isinstance(reply, Pages):
@@ -49,7 +50,7 @@ def wired(
     made: type[CcxtExchange], exchange: str, replies: Mapping[str, Any], *, post_only: bool = True, quote: str = "USDT"
 ) -> tuple[Any, Wire]:
     """An adapter that knows two markets, and what it asks. Call it inside an event loop."""
-    entry = {"exchange": exchange, "key": "a-key-for-tests", "secret": "a-secret-for-tests"}
+    entry = {"exchange": exchange, "key": "a-key-for-tests", "secret": "a-secret-for-tests", "passphrase": "a-phrase"}
     clients = account_clients(account_of("me", entry), Endpoints(defaults=Override(disable_ws=True)))
     wire = Wire(replies)
     clients.rest.set_markets([clients.rest.safe_market_structure(market(coin, quote)) for coin in COINS])
