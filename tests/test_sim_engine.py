@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import ConfigError
 from exchange_sim.trading.engine import POST_ONLY_REASON, Engine, Options
+from exchange_sim.trading.interventions import fill_now
 from exchange_sim.trading.records import BINANCE, BYBIT, Reject, Rules
 from sim_engine_cases import KEY, T0, A, B, candle, listen, market, order, place, refuse, sizes, venue
 
@@ -23,6 +24,7 @@ BOTH = pytest.mark.parametrize("rules", [BINANCE, BYBIT], ids=lambda rules: rule
         ("buy long 0.25 @ 99", {}, "lot_size"),
         ("buy long 0 @ 99", {}, "lot_size"),
         ("buy long -1 @ 99", {}, "lot_size"),
+        ("buy long 1e-10 @ 99", {}, "lot_size"),
         ("buy long nan @ 99", {}, "lot_size"),
         ("buy long inf @ 99", {}, "lot_size"),
         ("buy long 1 @ 99.005", {}, "price_filter"),
@@ -160,6 +162,20 @@ def test_margin_binds(rules: Rules, qty: float) -> None:
     engine.on_price(A, 90.0, T0)  # filled, and a loss
     assert refuse(engine, "buy long 10 @ 90", B) == "insufficient_margin"
     place(engine, "sell long 1 @ 110")
+
+
+def test_what_is_filled_of_an_order_no_longer_counts() -> None:
+    """The filled part of an open close covers no position, that of an open entry binds no margin; closes bind none."""
+    engine = venue(starting_balance=100.0)
+    entry = place(engine, "buy long 10 @ 100")
+    fill_now(engine, KEY, entry.id, T0, qty=5.0)
+    margin = engine.account(KEY).margin(engine.quotes)
+    assert margin == pytest.approx((5 * 100.0 + 5 * 100.0) / 20)
+    close = place(engine, "sell long 4 @ 101")
+    fill_now(engine, KEY, close.id, T0, qty=3.0)
+    assert refuse(engine, "sell long 1.1 @ 102") == "reduce_only"
+    place(engine, "sell long 1 @ 102")
+    assert engine.account(KEY).margin(engine.quotes) == pytest.approx((2 * 100.0 + 5 * 100.0) / 20)
 
 
 def test_post_only_that_crosses() -> None:

@@ -175,19 +175,30 @@ def test_funding() -> None:
     ]
 
 
-def test_liquidation() -> None:
+@pytest.mark.parametrize("hedge", [True, False])
+@pytest.mark.parametrize("on", [True, False])
+def test_liquidation(on: bool, hedge: bool) -> None:
     """At equity of half a percent of the worth all is closed at mark under ids `autoclose-`; off, nothing is."""
-    for on in (False, True):
-        engine = venue(liquidation=on, starting_balance=100.0)
-        put_position(engine, KEY, Position(A, "long", 10.0, 100.0), T0)
-        resting = place(engine, "sell long 10 @ 120")
-        engine.on_price(A, 90.5, T0)  # equity 5, maintenance 4.525
-        assert engine.fills(KEY) == []
-        engine.on_candle(A, candle(90.4, 90.5, 90.4))
-        fills = [(f.client_id.partition("-")[0], f.price, f.qty, f.maker) for f in engine.fills(KEY)]
-        assert fills == ([("autoclose", 90.4, 10.0, False)] if on else [])
-        assert (resting.id in engine.account(KEY).open_orders) is not on
-        assert (engine.positions(KEY) == []) is on
+    engine = venue(hedge=hedge, liquidation=on, starting_balance=100.0)
+    put_position(engine, KEY, Position(A, "long" if hedge else "both", 1.0, 199.5), T0)
+    resting = place(engine, "sell long 1 @ 220" if hedge else "sell both 1 @ 220", reduce_only=not hedge)
+    engine.on_price(A, 100.01, T0)
+    assert engine.fills(KEY) == []
+    engine.on_candle(A, candle(100.0, 100.01, 100.0))
+    fills = [(f.client_id.partition("-")[0], f.price, f.qty, f.maker) for f in engine.fills(KEY)]
+    assert fills == ([("autoclose", 100.0, 1.0, False)] if on else [])
+    assert (resting.id in engine.account(KEY).open_orders) is not on
+    assert (engine.positions(KEY) == []) is on
+
+
+def test_positions_know_their_age() -> None:
+    """`created` is when the position came about or turned, `updated` when it last changed."""
+    engine = venue(hedge=False)
+    ages = []
+    for n, words in enumerate(("buy both 1", "buy both 1", "sell both 1", "sell both 2", "buy both 1", "buy both 1")):
+        place(engine, words, now=T0 + n)
+        ages.append([(p.created - T0, p.updated - T0) for p in engine.positions(KEY)])
+    assert ages == [[(0, 0)], [(0, 1)], [(0, 2)], [(3, 3)], [], [(5, 5)]]
 
 
 def test_fill_now() -> None:

@@ -9,7 +9,7 @@ from passivbot_rust import calc_new_psize_pprice, calc_pnl_long, calc_pnl_short,
 
 from core.errors import ConfigError
 from exchange_sim.trading.engine import Engine, Options
-from exchange_sim.trading.matching import Candle, FillModel
+from exchange_sim.trading.matching import Candle, FillModel, fillable, taker_price
 from exchange_sim.trading.records import BYBIT, Order, Position
 from markets import sample
 from markets.market import Market, market_of
@@ -161,6 +161,13 @@ def test_partial_fills() -> None:
         *["partially_filled"] * 2,
         "filled",
     ]
+
+
+def test_steps_and_ticks_allow_for_binary_fractions() -> None:
+    """0.3 of volume is three steps of 0.1, and 0.07 is on the tick 0.01, although their quotients are not whole."""
+    assert fillable(1.0, 0.3, 0.1) == 0.3
+    assert [taker_price(side, 0.07, 0.0, 0.01, None) for side in ("buy", "sell")] == [0.07, 0.07]
+    assert taker_price("sell", 0.01, 0.9, 0.01, None) == 0.01  # a price stays above 0
 
 
 @pytest.mark.parametrize(("name", "value"), [("name", "loose"), ("probability", 1.1), ("participation", -0.1)])

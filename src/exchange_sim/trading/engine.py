@@ -77,7 +77,7 @@ class Engine:
         self._subscribers: list[Subscriber] = []
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Tell of every event from now on; the answer ends that. Subscribers must not raise."""
+        """Tell of every event from now on; the answer ends that. Subscribers neither trade nor raise."""
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
