@@ -18,6 +18,8 @@ from exchanges.clients import MARKET_OPTIONS, TIMEOUT_MS, ccxt_id, prepare
 from exchanges.endpoints import Endpoints
 
 SKIP_VERSION = "SKIP_CCXT_ASSERT"
+# What clients would do of their own accord with somebody else's account: nothing is approved, paid or set for ccxt.
+_RESTRAINED: Mapping[str, Mapping[str, Any]] = {"hyperliquid": {"builderFee": False, "refSet": True}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,12 @@ def _config(account: Account, exchange_id: str, broker: Any, recv_window_ms: int
     """What a client is constructed with; each gets options of its own, for clients write into them."""
     config = client_config(account, broker=broker, recv_window_ms=recv_window_ms)
     # Binance's open orders of all symbols cost forty times those of one: ccxt would refuse, we ask for single ones.
-    options = {"warnOnFetchOpenOrdersWithoutSymbol": False, **MARKET_OPTIONS.get(exchange_id, {}), **config["options"]}
+    options = {
+        "warnOnFetchOpenOrdersWithoutSymbol": False,
+        **MARKET_OPTIONS.get(exchange_id, {}),
+        **_RESTRAINED.get(exchange_id, {}),
+        **config["options"],
+    }
     return {"enableRateLimit": True, "timeout": TIMEOUT_MS, **config, "options": options}
 
 

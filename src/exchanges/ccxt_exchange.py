@@ -28,6 +28,7 @@ class CcxtExchange:
         self.name, self.quote, self.post_only = exchange, quote, post_only
         self.rest, self.stream = clients.rest, clients.stream
         self._clients = clients
+        self._held: dict[Key, HeldPosition] = {}  # as last read; some exchanges do not say which side an order is of
 
     @property
     def capabilities(self) -> Capabilities:
@@ -54,6 +55,7 @@ class CcxtExchange:
             symbol, pside, size, price = self._position(row)
             if size != 0.0:
                 held[symbol, pside] = HeldPosition(abs(size) * (-1.0 if pside == "short" else 1.0), price)
+        self._held = held
         return held
 
     async def _fetch_positions(self) -> Sequence[Reply]:
@@ -101,6 +103,11 @@ class CcxtExchange:
             if str(word or "").lower() in PSIDES:
                 return self.pside(word, f"order {row['id']}")
         return pside_by_direction(row)
+
+    def pside_by_holding(self, row: Reply) -> Pside:
+        """The side of the position that the symbol has, else of the order's direction."""
+        held = [pside for pside in PSIDES if (row["symbol"], pside) in self._held]
+        return held[0] if held else pside_by_direction(row)
 
     async def fetch_tickers(self, symbols: Collection[str]) -> dict[str, Ticker]:
         rows = await self.rest.fetch_tickers(list(symbols))
@@ -152,11 +159,17 @@ class CcxtExchange:
 
     # --- writing
 
+    def fitted(self, orders: Sequence[TargetOrder]) -> list[TargetOrder]:
+        return list(orders)
+
     async def create_order(self, order: TargetOrder) -> str | None:
-        price = order.price if order.kind == "limit" else None
+        price = self._price(order)
         params = self._order_params(order)
         reply = await self.rest.create_order(order.symbol, order.kind, order.side, order.qty, price, params)
         return str(reply["id"]) if self._created(reply) else None
+
+    def _price(self, order: TargetOrder) -> float | None:
+        return order.price if order.kind == "limit" else None
 
     def _order_params(self, order: TargetOrder) -> dict[str, Any]:
         params: dict[str, Any] = {"positionSide": order.pside.upper(), "clientOrderId": order.custom_id}

@@ -136,6 +136,10 @@ class Exchange(Protocol):
         """Cross margin and leverage, as far as the exchange has them."""
         ...
 
+    def fitted(self, orders: Sequence[TargetOrder]) -> Sequence[TargetOrder]:
+        """The orders as the exchange takes them: prices rounded its way, where the market's step is not enough."""
+        ...
+
     async def create_order(self, order: TargetOrder) -> str | None:
         """Send an order; the exchange's id of it, None if the answer does not confirm it."""
         ...

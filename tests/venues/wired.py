@@ -51,6 +51,7 @@ def wired(
 ) -> tuple[Any, Wire]:
     """An adapter that knows two markets, and what it asks. Call it inside an event loop."""
     entry = {"exchange": exchange, "key": "a-key-for-tests", "secret": "a-secret-for-tests", "passphrase": "a-phrase"}
+    entry |= {"wallet_address": "0x" + "a1" * 20, "private_key": "0x" + "b2" * 32}
     clients = account_clients(account_of("me", entry), Endpoints(defaults=Override(disable_ws=True)))
     wire = Wire(replies)
     clients.rest.set_markets([clients.rest.safe_market_structure(market(coin, quote)) for coin in COINS])
@@ -59,9 +60,10 @@ def wired(
 
 
 def market(coin: str, quote: str) -> dict[str, Any]:
+    number = str(COINS.index(coin)) if quote == "USDC" else coin
     return {
         "id": f"{coin}{quote}", "symbol": f"{coin}/{quote}:{quote}", "base": coin, "quote": quote, "settle": quote,
-        "baseId": coin, "quoteId": quote, "settleId": quote, "type": "swap", "swap": True, "spot": False,
+        "baseId": number, "quoteId": quote, "settleId": quote, "type": "swap", "swap": True, "spot": False,
         "linear": True, "inverse": False, "contract": True, "active": True, "contractSize": 1.0,
         "precision": {"price": 0.1, "amount": 0.001}, "limits": {"leverage": {"max": 20}},
         "info": {"orderTypes": ["LIMIT", "MARKET"]},
