@@ -57,6 +57,8 @@ def run(
         ({"n": 2, "held": "G", "drop": 0.5}, spread(graceful_stop="G", normal="B")),
         ({"n": 2, "held": "G", "drop": 0.5, "auto_gs": False}, spread(manual="G", normal="B")),
         ({"n": 2, "held": "ABC"}, spread(graceful_stop="ABC")),
+        ({"n": 2, "held": "CD"}, spread(normal="CD")),
+        ({"n": 2, "held": "AD"}, spread(graceful_stop="A", normal="D")),
         ({"n": 4, "orders": "E"}, spread(normal="ABCD", graceful_stop="E")),
         ({"n": 4, "held": "A", "everywhere": "graceful_stop"}, spread(graceful_stop="A")),
         ({"n": 4, "everywhere": "panic"}, {}),

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from live.records import HeldPosition, IdealOrder
+from exchanges.protocol import HeldPosition
+from live.records import IdealOrder
 from live.translate import TranslateRules, Translation, closest, translate
 
 SYMBOL = "A/USDT:USDT"
@@ -56,6 +57,13 @@ def test_gate(size: float, orders: list[tuple[str, float, float]], expected: lis
     result = translated([ideal(*order) for order in orders], size)
     assert [order.price for order in result.orders] == expected
     assert all(order.kind == "limit" for order in result.orders)
+
+
+def test_at_the_threshold() -> None:
+    """The threshold itself is still near."""
+    order = IdealOrder(SYMBOL, "long", 1.0, 75.0, FIRST)
+    assert translate([order], {}, {SYMBOL: 100.0}, TranslateRules(0.25, False)).orders
+    assert not translate([order], {}, {SYMBOL: 100.0}, TranslateRules(0.2499, False)).orders
 
 
 def test_withheld_orders_are_told() -> None:

@@ -5,20 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from live.records import (
-    Change,
-    Key,
-    Modes,
-    OpenOrder,
-    Order,
-    OrderDiff,
-    OrderT,
-    Reason,
-    SymbolCounts,
-    TargetOrder,
-    is_within,
-    price_distance,
-)
+from exchanges.protocol import Key, OpenOrder, TargetOrder
+from live.records import Change, Modes, Order, OrderDiff, OrderT, Reason, SymbolCounts, is_within, price_distance
 
 SUMMARY_SYMBOLS = 6
 
@@ -140,7 +128,7 @@ def _beyond_tolerance(
     kept, unused = [], list(cancels)
     for create in creates:
         near = (old for old in unused if is_within(create.order, old.order, price=tolerance, qty=tolerance))
-        match = next(near, None) if tolerance > 0.0 else None
+        match = next(near, None)
         if match is None:
             kept.append(create)
         else:
