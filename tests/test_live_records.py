@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from live.records import IdealOrder, OpenOrder, TargetOrder, is_within, price_distance
+from exchanges.protocol import OpenOrder, TargetOrder
+from live.records import IdealOrder, is_within, price_distance
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from live.records import OpenOrder, TargetOrder
+from exchanges.protocol import OpenOrder, TargetOrder
 from live.selection import Sent, Surroundings, recent, remember, select_cancels, select_creates, unconfirmed_symbols
 
 

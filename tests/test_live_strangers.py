@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from live.records import OpenOrder
+from exchanges.protocol import OpenOrder
 from live.strangers import StrangerPolicies, sort_by_origin
 
 

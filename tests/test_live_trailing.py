@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from exchanges.protocol import HeldPosition
 from live.fills.record import FillEvent
-from live.records import HeldPosition
 from live.trailing import TrailingNeed, candles_since, default_bundle, trailing_bundle, trailing_needs
 from markets.candle import CANDLE_DTYPE, Candles
 

@@ -1,9 +1,7 @@
-"""What a live cycle reads and decides, as frozen records, and the distance of an order (`live.md` 1).
+"""What a live cycle decides, as frozen records, and the distance of an order (`live.md` 1).
 
-OpenOrder, HeldPosition      what the exchange says
-IdealOrder                   what the planner wants
-TargetOrder                  the same as an order that can be sent
-OrderDiff                    what has to change
+IdealOrder      what the planner wants; `exchanges.protocol.TargetOrder` is the same as an order that can be sent
+OrderDiff       what has to change
 """
 
 from __future__ import annotations
@@ -12,43 +10,11 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from core.terms import Mode, Pside, Side
+from exchanges.protocol import Key, OpenOrder, TargetOrder
 
-Key: TypeAlias = tuple[str, Pside]  # the symbol and side of a position
 Modes: TypeAlias = dict[Key, Mode]
-OrderKind = Literal["limit", "market"]
 Context = Literal["new", "replace", "retire"]
 Reason = Literal["price", "qty", "price+qty", "adjustment"]
-
-
-@dataclass(frozen=True, slots=True)
-class HeldPosition:
-    """`size` is signed, below 0 for a short; flat is (0, 0)."""
-
-    size: float = 0.0
-    price: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class OpenOrder:
-    """An order that rests on the exchange; `qty` is absolute, `custom_id` empty where there are none."""
-
-    id: str
-    symbol: str
-    side: Side
-    pside: Pside
-    qty: float
-    price: float
-    custom_id: str = ""
-    ts_ms: int = 0
-
-    @property
-    def key(self) -> Key:
-        return self.symbol, self.pside
-
-    @property
-    def reduce_only(self) -> bool:
-        """Whether it closes; derived, since exchanges do not all say it."""
-        return (self.pside, self.side) in (("long", "sell"), ("short", "buy"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +38,6 @@ class IdealOrder:
     @property
     def side(self) -> Side:
         return "buy" if (self.pside == "long") != self.closes else "sell"
-
-
-@dataclass(frozen=True, slots=True)
-class TargetOrder:
-    """An order that should rest; `qty` is absolute. It gets its `custom_id` when it is really sent."""
-
-    symbol: str
-    side: Side
-    pside: Pside
-    qty: float
-    price: float
-    reduce_only: bool
-    order_type: str
-    kind: OrderKind = "limit"
-    custom_id: str = ""
-
-    @property
-    def key(self) -> Key:
-        return self.symbol, self.pside
 
 
 Order: TypeAlias = OpenOrder | TargetOrder

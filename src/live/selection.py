@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from live.records import OpenOrder, Order, TargetOrder, Withheld, is_within
+from exchanges.protocol import OpenOrder, TargetOrder
+from live.records import Order, Withheld, is_within
 
 MEMORY_MS = 15_000
 LEAST_BALANCE = 1.0

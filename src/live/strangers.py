@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from live.records import OpenOrder
+from exchanges.protocol import OpenOrder
 
 ForeignPolicy = Literal["cancel", "leave", "stop_opening"]
 SecondInstancePolicy = Literal["stop_opening", "ignore"]

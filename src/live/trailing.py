@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from exchanges.protocol import HeldPosition, Key
 from live.fills.record import FillEvent
-from live.records import HeldPosition, Key
 from markets.candle import Candles
 
 WITHOUT_FILLS_MS = 7 * 86_400_000

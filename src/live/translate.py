@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from live.records import HeldPosition, IdealOrder, Key, OrderKind, TargetOrder, price_distance
+from exchanges.protocol import HeldPosition, Key, OrderKind, TargetOrder
+from live.records import IdealOrder, price_distance
 
 FLAT = HeldPosition()
 EXCESS = 1e-12  # closes may exceed the position by so much

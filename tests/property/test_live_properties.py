@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchanges.protocol import HeldPosition, OpenOrder, TargetOrder
 from live.reconcile import reconcile
-from live.records import HeldPosition, IdealOrder, OpenOrder, TargetOrder, is_within
+from live.records import IdealOrder, is_within
 from live.selection import SAME_PRICE, SAME_QTY, Sent, Surroundings, select_cancels, select_creates
 from live.translate import TranslateRules, translate
 
