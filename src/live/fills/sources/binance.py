@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from live.fills.book import KnownOrders, TradeKey
 from live.fills.record import parse_fills
 from live.fills.source import OnBatch
-from live.fills.sources.orders import client_id_of
+from live.fills.sources.orders import ClientIds
 from live.fills.sources.translation import Item, Pages, Reply, item_of, number, position_side_of, windows
 
 PAGE = 1000
@@ -36,13 +36,13 @@ class BinanceFills:
     async def fetch(self, start_ms: int, end_ms: int, known: KnownOrders, on_batch: OnBatch) -> None:
         """See `FillSource`: a batch a symbol and week."""
         income = await self._income(start_ms, end_ms)
-        client_ids: dict[str, str] = {}
+        client_ids = ClientIds(self._client, known)
         for symbol in sorted({*self._symbols(), *(symbol for symbol, _ in income)}):
             for low, high in windows(start_ms, end_ms, TRADE_DAYS):
-                trades = await self._trades(symbol, low, high)
-                for trade in trades:
-                    await self._add_client_id(trade, known, client_ids)
-                items = [item_of_trade(trade, income, client_ids.get(str(trade.get("order")), "")) for trade in trades]
+                items = []
+                for trade in await self._trades(symbol, low, high):
+                    client_id = await client_ids.of(symbol, str(trade["id"]), str(trade.get("order") or ""))
+                    items.append(item_of_trade(trade, income, client_id))
                 on_batch(parse_fills(items, f"binance {symbol}"))
 
     async def _income(self, start_ms: int, end_ms: int) -> dict[TradeKey, Reply]:
@@ -76,13 +76,6 @@ class BinanceFills:
             last = max(int(trade["timestamp"]) for trade in page)
             since = last if last > since else since + 1
         return list(found.values())
-
-    async def _add_client_id(self, trade: Reply, known: KnownOrders, client_ids: dict[str, str]) -> None:
-        """Find the client id of the trade's order: known from before, or asked for once."""
-        order = str(trade.get("order") or "")
-        if order and order not in client_ids:
-            before = known.get((str(trade.get("symbol")), str(trade.get("id"))))
-            client_ids[order] = before.client_order_id if before else await client_id_of(self._client, trade)
 
 
 def item_of_trade(trade: Reply, income: dict[TradeKey, Reply], client_order_id: str) -> Item:

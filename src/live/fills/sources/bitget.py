@@ -8,7 +8,7 @@ from core.clock import DAY_MS, Clock
 from live.fills.book import KnownOrders
 from live.fills.record import parse_fills
 from live.fills.source import OnBatch
-from live.fills.sources.orders import client_id_of
+from live.fills.sources.orders import ClientIds
 from live.fills.sources.translation import Item, Pages, Reply, number
 from live.order_ids import order_type_of
 
@@ -35,14 +35,15 @@ class BitgetFills:
     async def fetch(self, start_ms: int, end_ms: int, known: KnownOrders, on_batch: OnBatch) -> None:
         """See `FillSource`: a batch a day, the newest first."""
         pages = Pages("fills of bitget", MOST_PAGES)
-        client_ids: dict[str, str] = {}
+        client_ids = ClientIds(self._client, known, self._clock, SECONDS_PER_ORDER)
         high = end_ms
         while high >= start_ms:
             low = max(start_ms, high - DAY_MS)
             items = []
             for row in await self._rows(low, high, pages):
                 symbol = self._client.safe_symbol(str(row["symbol"]), None, None, "swap")
-                items.append(item_of_row(row, symbol, await self._client_id(row, symbol, known, client_ids)))
+                client_id = await client_ids.of(symbol, str(row["tradeId"]), str(row.get("orderId") or ""))
+                items.append(item_of_row(row, symbol, client_id))
             on_batch(parse_fills(items, "bitget"))
             high = low - 1
 
@@ -59,18 +60,6 @@ class BitgetFills:
             oldest = min(int(row["cTime"]) for row in page)
             high = oldest if oldest < high else high - 1
         return list(found.values())
-
-    async def _client_id(self, row: Reply, symbol: str, known: KnownOrders, client_ids: dict[str, str]) -> str:
-        """The client id of the fill's order: known from before, or asked for once, without haste."""
-        order = str(row.get("orderId") or "")
-        if order not in client_ids:
-            before = known.get((symbol, str(row["tradeId"])))
-            if before is None:
-                client_ids[order] = await client_id_of(self._client, {"order": order, "symbol": symbol})
-                await self._clock.sleep(SECONDS_PER_ORDER)
-            else:
-                client_ids[order] = before.client_order_id
-        return client_ids[order]
 
 
 def item_of_row(row: Reply, symbol: str, client_id: str) -> Item:
