@@ -71,6 +71,8 @@ class FillStore:
 
     def save_days(self, events: Iterable[FillEvent], days: Collection[str]) -> None:
         """Write the given days anew from all events (ascending in time); files that would not change stay."""
+        if not days:
+            return
         by_day: dict[str, list[FillEvent]] = {day: [] for day in days}
         for event in events:
             if (day := event.day) in by_day:
