@@ -9,3 +9,8 @@ Side = Literal["buy", "sell"]
 Mode = Literal["normal", "manual", "graceful_stop", "tp_only", "panic"]
 
 PSIDES: tuple[Pside, Pside] = ("long", "short")
+
+
+def pside_of(side: str, *, closing: bool) -> Pside:
+    """Whose order or fill it is where nobody says: a buy opens a long or closes a short."""
+    return "long" if (side == "buy") != closing else "short"

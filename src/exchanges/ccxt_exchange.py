@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar
 
 from core.errors import DataError
-from core.terms import PSIDES, Pside, Side
+from core.terms import PSIDES, Pside, Side, pside_of
 from exchanges.account_clients import AccountClients
 from exchanges.failures import failure_of
 from exchanges.protocol import Capabilities, HeldPosition, Key, OpenOrder, TargetOrder, Ticker
@@ -224,6 +224,5 @@ class CcxtExchange:
 
 
 def pside_by_direction(row: Reply) -> Pside:
-    """Of an order that states no side: a buy that closes is of a short, a sell that closes of a long."""
-    closes = bool(row.get("reduceOnly"))
-    return "long" if (row["side"] == "buy") != closes else "short"
+    """Of an order that states no side."""
+    return pside_of(row["side"], closing=bool(row.get("reduceOnly")))

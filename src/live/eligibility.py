@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from core.clock import DAY_MS
 from markets.market import Market, ineligible_because
 
 NOT_ACTIVE = "not active"  # as `ineligible_because` says it
 NOT_LISTED = "not listed"
-DAY_MS = 86_400_000
 
 # (total limit, slots, positions held) -> limit of one position; the crate's, so that live and backtest agree
 ShareLimit: TypeAlias = Callable[[float, int, int], float]

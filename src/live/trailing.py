@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from core.clock import DAY_MS
 from exchanges.protocol import HeldPosition, Key
 from live.fills.record import FillEvent
 from markets.candle import Candles
 
-WITHOUT_FILLS_MS = 7 * 86_400_000
+WITHOUT_FILLS_MS = 7 * DAY_MS
 
 # min_since_open, max_since_min, max_since_open, min_since_max
 Bundle: TypeAlias = tuple[float, float, float, float]

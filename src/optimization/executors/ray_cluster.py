@@ -77,7 +77,8 @@ class RayCluster:
 
     def __init__(self, address: str | None) -> None:
         self._private = address is None
-        self._ray = _started(load_ray(private=True)) if address is None else _joined(load_ray(private=False), address)
+        ray = load_ray(private=self._private)
+        self._ray = _started(ray) if address is None else _joined(ray, address)
         self._actor = self._ray.remote(Actor)
         self._setup: Any = None
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from core.terms import pside_of
 from live.fills.book import KnownOrders, TradeKey
 from live.fills.record import parse_fills
 from live.fills.source import OnBatch
 from live.fills.sources.orders import ClientIds
-from live.fills.sources.translation import Item, Pages, Reply, item_of, number, position_side_of, windows
+from live.fills.sources.translation import Item, Pages, Reply, item_of, number, windows
 
 PAGE = 1000
 MOST_PAGES = 1000
@@ -85,7 +86,7 @@ def item_of_trade(trade: Reply, income: dict[TradeKey, Reply], client_order_id: 
     pnl = number(row.get("income") if row else info.get("realizedPnl"))
     position_side = str(info.get("positionSide") or "").lower()
     if position_side not in ("long", "short"):
-        position_side = position_side_of(str(trade.get("side")), closing=pnl != 0.0)
+        position_side = pside_of(str(trade.get("side")), closing=pnl != 0.0)
     item = item_of(
         trade, source="fetch_my_trades", position_side=position_side, pnl=pnl, client_order_id=client_order_id
     )

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from core.clock import DAY_MS
+from core.terms import pside_of
 from live.fills.book import KnownOrders
 from live.fills.coalesce import coalesce
 from live.fills.record import parse_fills
 from live.fills.source import OnBatch
-from live.fills.sources.translation import Item, Pages, Reply, item_of, number, position_side_of, swap_symbol, windows
+from live.fills.sources.translation import Item, Pages, Reply, item_of, number, swap_symbol, windows
 
 PAGE = 100
 MOST_TRADE_PAGES = 200
@@ -77,7 +78,7 @@ def item_of_trade(trade: Reply, closed: Mapping[str, Reply], quote: str) -> Item
     """An execution with its share of what its order earned."""
     info = trade.get("info") or {}
     closed_size = number(info.get("closedSize"))
-    position_side = position_side_of(str(trade.get("side")), closing=closed_size > 0.0)
+    position_side = pside_of(str(trade.get("side")), closing=closed_size > 0.0)
     record = closed.get(str(trade.get("order") or info.get("orderId"))) if closed_size > 0.0 else None
     pnl = pnl_of(number(trade.get("price")), closed_size, position_side, record) if record else 0.0
     item = item_of(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from core.terms import pside_of
 from live.fills.book import KnownOrders
 from live.fills.record import parse_fills
 from live.fills.source import OnBatch
-from live.fills.sources.translation import Item, Pages, Reply, number, position_side_of, windows
+from live.fills.sources.translation import Item, Pages, Reply, number, windows
 from live.order_ids import order_type_of
 
 PAGE = 100
@@ -72,7 +73,7 @@ def item_of_row(row: Reply, orders: Mapping[str, Reply], symbol: str, quote: str
         "timestamp": round(number(row.get("create_time")) * 1000.0),
         "symbol": symbol,
         "side": side,
-        "position_side": position_side_of(side, closing=closing),
+        "position_side": pside_of(side, closing=closing),
         "qty": size,
         "price": row.get("price"),
         "pnl": pnl,

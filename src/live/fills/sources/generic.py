@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from core.terms import pside_of
 from live.fills.book import KnownOrders
 from live.fills.record import parse_fills
 from live.fills.source import OnBatch
-from live.fills.sources.translation import Item, Pages, Reply, item_of, number, position_side_of
+from live.fills.sources.translation import Item, Pages, Reply, item_of, number
 from live.order_ids import order_type_of
 
 PAGE = 500
@@ -67,7 +68,7 @@ def items_of_trades(trades: Sequence[Reply], c_mult: Callable[[str], float]) -> 
         key = (str(item["symbol"]), item["position_side"])
         size, entry = held.get(key, (0.0, 0.0))
         amount, price = number(item["qty"]), number(item["price"])
-        if item["position_side"] == position_side_of(item["side"], closing=False):
+        if item["position_side"] == pside_of(item["side"], closing=False):
             held[key] = (size + amount, (size * entry + amount * price) / (size + amount) if amount else entry)
         else:
             closed = min(size, amount)
@@ -88,7 +89,7 @@ def item_of_trade(trade: Reply) -> tuple[Item, bool]:
     pnl = number(stated)
     position_side = str(info.get("positionSide") or "").lower()
     if position_side not in ("long", "short"):
-        position_side = _side_in(client_id) or position_side_of(side, closing=pnl != 0.0)
+        position_side = _side_in(client_id) or pside_of(side, closing=pnl != 0.0)
     item = item_of(trade, source="fetch_my_trades", position_side=position_side, pnl=pnl, client_order_id=client_id)
     return item | {"side": side}, stated is not None
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from core.terms import pside_of
 from live.fills.book import KnownOrders
 from live.fills.coalesce import coalesce
 from live.fills.record import parse_fills
 from live.fills.source import OnBatch
-from live.fills.sources.translation import Item, Pages, Reply, item_of, number, position_side_of
+from live.fills.sources.translation import Item, Pages, Reply, item_of, number
 
 PAGE = 500
 MOST_PAGES = 1000
@@ -52,7 +53,7 @@ def item_of_trade(trade: Reply) -> Item:
     return item_of(
         trade,
         source="fetch_my_trades",
-        position_side=named[0] if named else position_side_of(str(trade.get("side")), closing=pnl != 0.0),
+        position_side=named[0] if named else pside_of(str(trade.get("side")), closing=pnl != 0.0),
         pnl=pnl,
         client_order_id=str(info.get("cloid") or ""),
     )

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from core.clock import MINUTE_MS
+from core.terms import pside_of
 from live.fills.book import KnownOrders
 from live.fills.record import parse_fills
 from live.fills.source import OnBatch
 from live.fills.sources.orders import ClientIds
-from live.fills.sources.translation import Item, Pages, Reply, item_of, number, position_side_of, windows
+from live.fills.sources.translation import Item, Pages, Reply, item_of, number, windows
 from live.order_ids import order_type_of
 
 PAGE = 1000
@@ -100,8 +101,8 @@ def item_of_trade(trade: Reply) -> Item:
     side = str(trade.get("side"))
     position_side = str(info.get("positionSide") or "").lower()
     if position_side not in ("long", "short"):
-        position_side = position_side_of(side, closing=number(info.get("closeFeePay")) > 0.0)
-    opening = position_side == position_side_of(side, closing=False)
+        position_side = pside_of(side, closing=number(info.get("closeFeePay")) > 0.0)
+    opening = position_side == pside_of(side, closing=False)
     pnl = -number((trade.get("fee") or {}).get("cost")) if opening else 0.0
     return item_of(trade, source="fetch_my_trades", position_side=position_side, pnl=pnl, client_order_id="")
 

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from core.clock import DAY_MS, HOUR_MS, Clock
+from core.terms import pside_of
 from live.fills.book import KnownOrders
 from live.fills.coalesce import coalesce
 from live.fills.record import parse_fills
 from live.fills.source import OnBatch
-from live.fills.sources.translation import Item, Pages, Reply, number, position_side_of
+from live.fills.sources.translation import Item, Pages, Reply, number
 from live.order_ids import order_type_of
 
 PAGE = 100
@@ -73,9 +74,7 @@ def item_of_row(row: Reply, symbol: str) -> Item:
         "timestamp": row.get("fillTime") or row.get("ts"),
         "symbol": symbol,
         "side": side,
-        "position_side": position_side
-        if position_side in ("long", "short")
-        else position_side_of(side, closing=pnl != 0.0),
+        "position_side": position_side if position_side in ("long", "short") else pside_of(side, closing=pnl != 0.0),
         "qty": row.get("fillSz"),
         "price": row.get("fillPx"),
         "pnl": pnl,

@@ -46,11 +46,6 @@ def windows(start_ms: int, end_ms: int, days: float) -> Iterator[tuple[int, int]
         yield low, min(low + step - 1, end_ms)
 
 
-def position_side_of(side: str, *, closing: bool) -> str:
-    """Whose fill it is where the exchange does not say: a buy opens a long or closes a short."""
-    return "long" if (side == "buy") != closing else "short"
-
-
 def swap_symbol(trade: Reply, quote: str) -> str:
     """The contract's symbol; ccxt takes a trade without certain fields for a spot trade."""
     symbol = str(trade.get("symbol") or "")
