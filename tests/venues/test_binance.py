@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import ccxt
 import pytest
-from wired import Wire, wired
+from wired import Wire
+from wired import run as run_wired
 
 from core.errors import DataError
 from exchanges.binance import Binance
@@ -18,15 +18,7 @@ BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 
 def run(replies: dict[str, Any], call: Any, **options: Any) -> tuple[Any, Wire]:
     """The result of a call on an adapter over these replies, and what was asked."""
-
-    async def case() -> tuple[Any, Wire]:
-        exchange, wire = wired(Binance, "binance", replies, **options)
-        try:
-            return await call(exchange), wire
-        finally:
-            await exchange.aclose()
-
-    return asyncio.run(case())
+    return run_wired(Binance, "binance", replies, call, **options)
 
 
 def order(number: int, symbol: str, side: str, pside: str, **more: Any) -> dict[str, Any]:

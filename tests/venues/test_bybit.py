@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import ccxt
 import pytest
-from wired import Pages, Wire, wired
+from wired import Pages, Wire
+from wired import run as run_wired
 
 from core.errors import DataError
 from exchanges.bybit import Bybit
@@ -31,15 +31,7 @@ def run(replies: dict[str, Any], call: Any, **options: Any) -> tuple[Any, Wire]:
         reply if isinstance(reply, BaseException) else enveloped(reply)
         for path, reply in (ACCOUNT | replies).items()
     }  # fmt: skip
-
-    async def case() -> tuple[Any, Wire]:
-        exchange, wire = wired(Bybit, "bybit", wrapped, **options)
-        try:
-            return await call(exchange), wire
-        finally:
-            await exchange.aclose()
-
-    return asyncio.run(case())
+    return run_wired(Bybit, "bybit", wrapped, call, **options)
 
 
 def position(symbol: str, index: int, side: str, size: str) -> dict[str, Any]:

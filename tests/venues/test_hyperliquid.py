@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from wired import Pages, Wire, wired
+from wired import Pages, Wire
+from wired import run as run_wired
 
 from core.terms import Side
 from exchanges.hyperliquid import Hyperliquid, fitted_price
@@ -25,16 +26,7 @@ ACCOUNT = {
 
 def run(replies: dict[str, Any], call: Any) -> tuple[Any, Wire]:
     """The result of a call on an adapter over these replies, and what was asked."""
-
-    async def case() -> tuple[Any, Wire]:
-        exchange, wire = wired(Hyperliquid, "hyperliquid", replies, quote="USDC")
-        exchange.rest.options["defaultSlippage"] = 0.05
-        try:
-            return await call(exchange), wire
-        finally:
-            await exchange.aclose()
-
-    return asyncio.run(case())
+    return run_wired(Hyperliquid, "hyperliquid", replies, call, quote="USDC")
 
 
 @pytest.mark.parametrize(

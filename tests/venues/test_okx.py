@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import ccxt
 import pytest
-from wired import Wire, wired
+from wired import Wire
+from wired import run as run_wired
 
 from core.errors import DataError
 from exchanges.okx import Okx
@@ -24,15 +24,7 @@ def run(replies: dict[str, Any], call: Any, **options: Any) -> tuple[Any, Wire]:
     wrapped = {
         p: r if isinstance(r, BaseException) else {"code": "0", "msg": "", "data": r} for p, r in replies.items()
     }
-
-    async def case() -> tuple[Any, Wire]:
-        exchange, wire = wired(Okx, "okx", wrapped, **options)
-        try:
-            return await call(exchange), wire
-        finally:
-            await exchange.aclose()
-
-    return asyncio.run(case())
+    return run_wired(Okx, "okx", wrapped, call, **options)
 
 
 def account(*details: tuple[str, str, bool]) -> list[dict[str, Any]]:

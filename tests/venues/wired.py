@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,6 +58,21 @@ def wired(
     clients.rest.set_markets([clients.rest.safe_market_structure(market(coin, quote)) for coin in COINS])
     clients.rest.fetch, clients.rest.enableRateLimit = wire.fetch, False
     return made(exchange, clients, quote, post_only=post_only), wire
+
+
+def run(
+    made: type[CcxtExchange], exchange: str, replies: Mapping[str, Any], call: Any, **options: Any
+) -> tuple[Any, Wire]:
+    """The result of a call on an adapter over these replies, and what was asked."""
+
+    async def case() -> tuple[Any, Wire]:
+        adapter, wire = wired(made, exchange, replies, **options)
+        try:
+            return await call(adapter), wire
+        finally:
+            await adapter.aclose()
+
+    return asyncio.run(case())
 
 
 def market(coin: str, quote: str) -> dict[str, Any]:
