@@ -47,8 +47,8 @@ def facts(event: FillEvent) -> tuple[Any, ...]:
 class Trades:
     """A client with trades. It records the times asked for and serves at most `page` rows, the oldest or newest."""
 
-    def __init__(self, rows: list[Row], *, page: int = 10**9, newest: bool = False) -> None:
-        self.rows, self.page, self.newest = rows, page, newest
+    def __init__(self, rows: list[Row], *, page: int = 10**9, newest: bool = False, wants_symbol: bool = False) -> None:
+        self.rows, self.page, self.newest, self.wants_symbol = rows, page, newest, wants_symbol
         self.asked: list[tuple[Any, ...]] = []
         self.orders: dict[str, str] = {}
         self.orders_asked: list[str] = []
@@ -58,6 +58,8 @@ class Trades:
         return found[-self.page :] if self.newest else found[: self.page]
 
     async def fetch_my_trades(self, symbol: str | None, since: int, limit: int, params: Row | None = None) -> list[Row]:
+        if self.wants_symbol and symbol is None:
+            raise ccxt.ArgumentsRequired("fetchMyTrades() requires a symbol argument")
         high = (params or {}).get("endTime", 2**62)
         self.asked.append((symbol, since, high))
         self.page = min(self.page, limit)
@@ -253,10 +255,10 @@ def test_generic() -> None:
 
 
 def test_generic_pages() -> None:
-    """Pages follow each other by time until nothing new comes; with symbols one after the other."""
+    """Pages follow each other by time until nothing new comes; symbols one after the other where one is wanted."""
     rows = [trade(str(i), T + i // 2, "buy", 1.0, 1.0) for i in range(25)]
     client = Trades(rows, page=10)
     assert len(fetched(GenericFills(client))) == 25
-    assert len(fetched(GenericFills(Trades(rows), lambda: ["A", BTC]))) == 25
+    assert len(fetched(GenericFills(Trades(rows, wants_symbol=True), lambda: ["A", BTC]))) == 25
     assert [asked[1] - T for asked in client.asked] == [0, 4, 8, 12]
     assert len(fetched(GenericFills(Trades(rows)), T + 1, T + 2)) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -25,7 +26,7 @@ class Client(Protocol):
 
 
 class GenericFills:
-    """All symbols at once, or those of `symbols` one after the other where the exchange wants a symbol.
+    """All symbols at once; those of `symbols` one after the other where the exchange (by ccxt) wants a symbol.
 
     `c_mult` gives the contract size of a symbol, for pnl that has to be computed.
     """
@@ -33,16 +34,22 @@ class GenericFills:
     def __init__(
         self,
         client: Client,
-        symbols: Callable[[], Iterable[str]] | None = None,
+        symbols: Callable[[], Iterable[str]] = lambda: (),
         c_mult: Callable[[str], float] = lambda symbol: 1.0,
     ) -> None:
         self._client, self._symbols, self._c_mult = client, symbols, c_mult
 
     async def fetch(self, start_ms: int, end_ms: int, known: KnownOrders, on_batch: OnBatch) -> None:
-        """See `FillSource`: a batch a symbol."""
-        for symbol in [None] if self._symbols is None else sorted(self._symbols()):
-            trades = await self._trades(symbol, start_ms, end_ms)
-            on_batch(parse_fills(items_of_trades(trades, self._c_mult), f"trades {symbol or ''}".rstrip()))
+        """See `FillSource`: one batch, or one a symbol."""
+        wants_symbol: type[Exception] = importlib.import_module("ccxt").ArgumentsRequired  # large; only who fetches
+        try:
+            self._hand_over(await self._trades(None, start_ms, end_ms), on_batch)
+        except wants_symbol:
+            for symbol in sorted(self._symbols()):
+                self._hand_over(await self._trades(symbol, start_ms, end_ms), on_batch)
+
+    def _hand_over(self, trades: Sequence[Reply], on_batch: OnBatch) -> None:
+        on_batch(parse_fills(items_of_trades(trades, self._c_mult), "trades"))
 
     async def _trades(self, symbol: str | None, start_ms: int, end_ms: int) -> list[Reply]:
         found: dict[tuple[str, str], Reply] = {}
