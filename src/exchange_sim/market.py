@@ -160,18 +160,19 @@ def quote_volume(rows: Candles) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return turnover
 
 
-def so_far(row: Candles, fraction: float, item: Instrument) -> Candles:
-    """One candle as it looks after a fraction of its period.
+def corners_of(start: float, high: float, low: float, end: float) -> tuple[float, float, float, float]:
+    """The path through a candle: open, the extreme against its direction at 1/3, the other at 2/3, close."""
+    return (start, low, high, end) if end >= start else (start, high, low, end)
 
-    The path: open, then the extreme against the candle's direction at 1/3, the other at 2/3, close; linear in between.
-    """
+
+def so_far(row: Candles, fraction: float, item: Instrument) -> Candles:
+    """One candle as it looks after a fraction of its period; between the corners of its path prices are linear."""
     first = row[0]
-    start, high, low, end = (float(first[name]) for name in ("o", "h", "l", "c"))
-    corners = [start, low, high, end] if end >= start else [start, high, low, end]
+    corners = corners_of(*(float(first[name]) for name in ("o", "h", "l", "c")))
     leg = min(int(fraction * 3.0), 2)
     price = corners[leg] + (corners[leg + 1] - corners[leg]) * (fraction * 3.0 - leg)
     step = item.market.price_step
-    last = min(max(round(round(price / step) * step, item.price_decimals), low), high)
+    last = min(max(round(round(price / step) * step, item.price_decimals), min(corners)), max(corners))
     walked = [*corners[: leg + 1], last]
     part = row.copy()
     part["h"], part["l"], part["c"] = max(walked), min(walked), last

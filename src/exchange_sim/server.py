@@ -13,6 +13,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -30,6 +31,7 @@ from exchange_sim.proto_binance import BinanceProtocol
 from exchange_sim.proto_bybit import BybitProtocol
 from exchange_sim.redirect import PROTOCOLS, endpoints_of
 from exchange_sim.sources import sample_market
+from exchange_sim.trading.engine import Options
 from exchange_sim.venue import Venue
 
 logger = logging.getLogger(__name__)
@@ -37,11 +39,16 @@ logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 HANDLERS: Mapping[str, type[BinanceProtocol | BybitProtocol]] = {"binance": BinanceProtocol, "bybit": BybitProtocol}
 GRACE_S = 0.2  # for requests under way when the server stops
+PULSE_S = 0.25  # of real time: how often a running venue looks at its market
 
 
 @dataclass(frozen=True, slots=True)
 class SimConfig:
-    """A venue to be. `port` 0 is any free one; `seed` decides faults with a probability; no `token`: one is made."""
+    """A venue to be. `port` 0 is any free one; `seed` decides faults with a probability; no `token`: one is made.
+
+    `trading` is how orders are filled, `secrets` the API keys and secrets that signatures are checked against; without
+    any, every pair is accepted.
+    """
 
     market: VenueMarket = field(default_factory=sample_market)
     clock: Clock = field(default_factory=SystemClock)
@@ -50,6 +57,8 @@ class SimConfig:
     faults: tuple[Mapping[str, Any], ...] = ()
     seed: int = 0
     token: str = ""
+    trading: Options = field(default_factory=Options)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 class SimServer:
@@ -60,7 +69,10 @@ class SimServer:
         unknown = sorted(set(self.config.protocols) - set(HANDLERS))
         if unknown:
             raise ConfigError(f"protocol {unknown[0]!r} is unknown; known are {', '.join(HANDLERS)}")
-        self.venue = Venue(self.config.market, self.config.clock, FaultBook(self.config.seed))
+        config = self.config
+        self.venue = Venue(
+            config.market, config.clock, FaultBook(config.seed), config.protocols, config.trading, config.secrets
+        )
         for fault in self.config.faults:
             self.faults.add_mapping(fault)
         self.token = self.config.token or os.urandom(16).hex()
@@ -68,6 +80,7 @@ class SimServer:
         self.closing = asyncio.Event()
         self._interference = Interference(self.venue)
         self._runner: web.AppRunner | None = None
+        self._pulse: asyncio.Task[None] | None = None
 
     @property
     def faults(self) -> FaultBook:
@@ -105,11 +118,17 @@ class SimServer:
             await self._runner.cleanup()
             raise RunError(f"cannot listen on {HOST}:{self.config.port}: {exc.strerror}; take another port") from exc
         self.port = int(self._runner.addresses[0][1])
+        if not self.venue.is_stepped:
+            self._pulse = asyncio.create_task(self._run())
         logger.info("sim_started address=%s protocols=%s", self.address, ",".join(self.config.protocols))
 
     async def stop(self) -> None:
         """Close all connections and the port."""
         self.closing.set()
+        if self._pulse is not None:
+            self._pulse.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._pulse
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -120,6 +139,15 @@ class SimServer:
 
     async def __aexit__(self, *error: object) -> None:
         await self.stop()
+
+    async def _run(self) -> None:
+        """What fails is tried again with the next pulse: the venue must not stand still under its clients."""
+        while True:
+            try:
+                self.venue.pulse()
+            except Exception:
+                logger.exception("sim_pulse_failed")
+            await asyncio.sleep(PULSE_S)
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._interference.answer])

@@ -1,30 +1,80 @@
-"""What the protocols of one simulated venue share: market, clock, faults."""
+"""What the protocols of one simulated venue share: market, clock, faults, one matching engine each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 
 from aiohttp import web
 
-from core.clock import Clock
+from core.clock import Clock, ManualClock
+from core.errors import ConfigError
+from exchange_sim.driver import Driver
 from exchange_sim.faults import Fault, FaultBook, spoil
 from exchange_sim.klines import Page, klines
 from exchange_sim.market import Instrument, VenueMarket
+from exchange_sim.trading.engine import Engine, Options
+from exchange_sim.trading.records import BINANCE, BYBIT, Rules
 from markets.candle import Candles
 
 FAULT = web.RequestKey("fault", Fault)  # what a request met, for handlers that have to act on it
+RULES: Mapping[str, Rules] = {"binance": BINANCE, "bybit": BYBIT}
 
 
-@dataclass(frozen=True, slots=True)
 class Venue:
-    """The state behind all protocols; they only translate."""
+    """The state behind all protocols; they only translate. `engines` by name of the protocol.
 
-    market: VenueMarket
-    clock: Clock
-    faults: FaultBook
+    `secrets` are those of the API keys that may sign; without any, every key and secret is as good.
+    """
+
+    def __init__(
+        self,
+        market: VenueMarket,
+        clock: Clock,
+        faults: FaultBook,
+        protocols: Iterable[str] = (),
+        trading: Options | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> None:
+        self.market, self.clock, self.faults, self.secrets = market, clock, faults, secrets or {}
+        markets = {symbol: item.market for symbol, item in market.by_symbol.items()}
+        self.engines: Mapping[str, Engine] = {
+            name: Engine(markets, RULES[name], trading, self._trades) for name in protocols
+        }
+        self.driver = Driver(market, self.engines, self.now_ms(), stepped=self.is_stepped)
+        self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def is_stepped(self) -> bool:
+        """Whether time moves only when told to."""
+        return isinstance(self.clock, ManualClock)
 
     def now_ms(self) -> int:
         return self.clock.now_ms()
+
+    def engine(self, protocol: str) -> Engine:
+        return self.engines[protocol]
+
+    def settle(self) -> None:
+        """Bring the engines up to now. Whoever reads or changes accounts does this first."""
+        self.driver.advance(self.now_ms())
+
+    def pulse(self) -> None:
+        """Settle, and let those who push what the market does know that time has moved."""
+        self.settle()
+        for listener in self._listeners:
+            listener()
+
+    def on_pulse(self, listener: Callable[[], None]) -> None:
+        self._listeners.append(listener)
+
+    def advance(self, ms: int) -> None:
+        """Move a stepped clock, and everything with it. Raises ConfigError for a clock that runs by itself, or back."""
+        if not isinstance(self.clock, ManualClock):
+            raise ConfigError("only a stepped clock can be advanced; start the venue with speed 0")
+        if ms < 0:
+            raise ConfigError(f"cannot advance by {ms} ms: time does not go back")
+        self.clock.advance(ms)
+        self.pulse()
 
     def stated_ms(self, request: web.Request) -> int:
         """The time as told to this request: a fault may skew it."""
@@ -34,6 +84,10 @@ class Venue:
 
     def is_trading(self, item: Instrument) -> bool:
         return item.market.active and not self.faults.delisted(item.id, self.now_ms())
+
+    def _trades(self, symbol: str) -> bool:
+        item = self.market.by_symbol[symbol]
+        return item.launch_ms <= self.now_ms() and self.is_trading(item)
 
     def listed(self) -> list[Instrument]:
         """What has been launched by now."""

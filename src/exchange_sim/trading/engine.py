@@ -155,11 +155,14 @@ class Engine:
         """One symbol's minute, see `on_minute`."""
         self.on_minute({symbol: candle}, fill_ms)
 
-    def on_minute(self, candles: Mapping[str, Candle], fill_ms: int | None = None) -> None:
+    def on_minute(
+        self, candles: Mapping[str, Candle], fill_ms: int | None = None, placed_by: int | None = None
+    ) -> None:
         """The candles of a minute, by symbol: orders within their ranges are filled, closes are the last prices.
 
-        Fills carry the time `fill_ms`; without it the candle's open time, as the backtester's do. Symbols whose minutes
-        must be booked together, as in the backtester, have to come together.
+        Fills carry the time `fill_ms`; without it the candle's open time, as the backtester's do. With `placed_by` only
+        orders that are not newer are filled. Symbols whose minutes must be booked together, as in the backtester, have
+        to come together.
         """
         if not candles:
             return
@@ -167,13 +170,16 @@ class Engine:
         if self.options.funding is not None and self.options.funding.is_due(first.ts):
             self._charge(self.options.funding, candles)
         closes = {symbol: candle.close for symbol, candle in candles.items()}
-        self._move(candles, closes, first.ts if fill_ms is None else fill_ms)
+        self._move(candles, closes, first.ts if fill_ms is None else fill_ms, placed_by)
 
-    def _move(self, candles: Mapping[str, Candle], closes: Mapping[str, float], now_ms: int) -> None:
+    def _move(
+        self, candles: Mapping[str, Candle], closes: Mapping[str, float], now_ms: int, placed_by: int | None = None
+    ) -> None:
         model = self.options.fill_model
         for account in list(self.accounts.values()):
             left = {symbol: model.volume(candle) for symbol, candle in candles.items()}
-            for order in crossed(account.key, account.open_orders.values(), candles, self.quotes, model):
+            orders = [o for o in account.open_orders.values() if placed_by is None or o.created <= placed_by]
+            for order in crossed(account.key, orders, candles, self.quotes, model):
                 left[order.symbol] -= self._fill_resting(account, order.id, left[order.symbol], now_ms)
         self.quotes.last.update(closes)
         if self.options.liquidation:

@@ -5,7 +5,7 @@ Prices are in quote currency, quantities above 0 in contracts, times in ms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -158,4 +158,4 @@ class Quotes:
     """The contracts and their last prices (bid = ask = mark = last); a contract that never traded has none."""
 
     markets: Mapping[str, Market]
-    last: dict[str, float] = field(default_factory=dict)
+    last: MutableMapping[str, float] = field(default_factory=dict)
