@@ -545,6 +545,24 @@ def cost_to_qty(cost: float, price: float, c_mult: float) -> float:
 def qty_to_cost(qty: float, price: float, c_mult: float) -> float:
     """Cost of `qty` at `price`, never negative."""
 
+def calc_effective_min_cost(min_qty: float, min_cost: float, price: float, c_mult: float) -> float:
+    """Smallest cost of an order near `price`, quote currency (orders.md 5.4)."""
+
+def shared_exposure_limit(
+    total_wallet_exposure_limit: float, n_positions: int, n_tradable: int, n_held: int
+) -> float:
+    """Limit of one position where coins share their side's total: total / max(min(n_positions, n_tradable), n_held),
+    0 without any share. The backtester uses it with n_held 0 (additions.md 3 and 13)."""
+
+def initial_entry_is_large_enough(
+    balance: float,
+    wallet_exposure_limit: float,
+    risk_we_excess_allowance_pct: float,
+    entry_initial_qty_pct: float,
+    effective_min_cost: float,
+) -> bool:
+    """Whether the first order of a flat coin would reach the minimum, as the planner asks it (orchestrator.md 9.4)."""
+
 def calc_ema_series(values: NDArray[np.float64], span: float) -> NDArray[np.float64]:
     """Bias-corrected EMA of each value, float64 [n], seeded by the first (candles.md 10.1). `span` is not rounded;
     a value that is not finite repeats the one before, as the first value it makes everything NaN."""

@@ -73,14 +73,11 @@ def test_slots(changes: Any, n_approved: int, slots: int, forager: bool) -> None
 def test_exposure_limit() -> None:
     """A coin's own limit wins, else the crate shares the total among slots or held positions."""
 
-    def share(total: float, slots: int, held: int) -> float:
-        return total / max(slots, held)
-
-    assert eligibility.exposure_limit(rules(), 4, 0, 0.3, share) == 0.3
-    assert eligibility.exposure_limit(rules(), 4, 0, 0.0, share) == 0.0
-    assert eligibility.exposure_limit(rules(n_positions=4), 4, 0, None, share) == 0.375
-    assert eligibility.exposure_limit(rules(), 4, 3, None, share) == 0.5
-    assert eligibility.exposure_limit(rules(n_positions=4), 3, 1, None, share) == 0.5
+    assert eligibility.exposure_limit(rules(), 4, 0, 0.3) == 0.3
+    assert eligibility.exposure_limit(rules(), 4, 0, 0.0) == 0.0
+    assert eligibility.exposure_limit(rules(n_positions=4), 4, 0, None) == 0.375
+    assert eligibility.exposure_limit(rules(), 4, 3, None) == 0.5
+    assert eligibility.exposure_limit(rules(n_positions=4), 3, 1, None) == 0.5
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ pub mod view;
 pub mod watch;
 
 use crate::errors::CoreError;
+use crate::limits::shared_exposure_limit;
 use crate::num::{EPS, unstuck_allowance};
 use crate::orchestrator::input::{Ask, PlanInput};
 use crate::orchestrator::{Workspace, emit, plan, plan_part};
@@ -377,8 +378,8 @@ impl<'a, C: Candles> Engine<'a, C> {
             return false;
         }
         for pside in Pside::BOTH {
-            let n = slots[pside];
-            let limit = if n == 0 { 0.0 } else { self.globals[pside].total_wallet_exposure_limit / n as f64 };
+            let global = &self.globals[pside];
+            let limit = shared_exposure_limit(global.total_wallet_exposure_limit, global.n_positions, tradable, 0);
             for (coin, symbol) in self.input.symbols.iter_mut().enumerate() {
                 if self.coins[coin].params[pside].wallet_exposure_limit < 0.0 && self.ranges[coin].tradable(row) {
                     symbol.sides[pside].params.wallet_exposure_limit = limit;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,8 +12,6 @@ from markets.market import Market, ineligible_because
 NOT_ACTIVE = "not active"  # as `ineligible_because` says it
 NOT_LISTED = "not listed"
 
-# (total limit, slots, positions held) -> limit of one position; the crate's, so that live and backtest agree
-ShareLimit: TypeAlias = Callable[[float, int, int], float]
 Scores: TypeAlias = Mapping[str, float]  # of a symbol, finite
 
 
@@ -71,9 +69,13 @@ def is_forager(rules: SlotRules, n_approved: int) -> bool:
     return rules.total_limit > 0.0 and not rules.forced and 0 < max_positions(rules, n_approved) < n_approved
 
 
-def exposure_limit(rules: SlotRules, n_approved: int, n_held: int, own: float | None, share: ShareLimit) -> float:
-    """Limit of one position: the coin's own, else its share of the side's total."""
-    return own if own is not None else share(rules.total_limit, max_positions(rules, n_approved), n_held)
+def exposure_limit(rules: SlotRules, n_approved: int, n_held: int, own: float | None) -> float:
+    """Limit of one position: the coin's own, else its share of the side's total as the engine counts it."""
+    import passivbot_rust  # lazily: programs rebuild a stale extension before its first import
+
+    if own is not None:
+        return own
+    return passivbot_rust.shared_exposure_limit(rules.total_limit, rules.n_positions, n_approved, n_held)
 
 
 def is_old_enough(first_ms: float, now_ms: int, minimum_days: float) -> bool:
@@ -83,15 +85,17 @@ def is_old_enough(first_ms: float, now_ms: int, minimum_days: float) -> bool:
 
 def effective_min_cost(market: Market, price: float) -> float:
     """Smallest cost of an order near `price`, quote currency (5.4)."""
-    import passivbot_rust  # lazily: programs rebuild a stale extension before its first import
+    import passivbot_rust  # lazily, as above
 
-    return max(passivbot_rust.qty_to_cost(market.min_qty, price, market.c_mult), market.min_cost)
+    return passivbot_rust.calc_effective_min_cost(market.min_qty, market.min_cost, price, market.c_mult)
 
 
 def initial_entry_fits(balance: float, limit: float, params: Mapping[str, float], min_cost: float) -> bool:
     """Whether a coin's first entry is large enough; the planner asks the same (`orchestrator.md` 9.4)."""
-    allowed = limit * (1.0 + max(0.0, params["risk_we_excess_allowance_pct"]))
-    return balance * allowed * params["entry_initial_qty_pct"] >= min_cost
+    import passivbot_rust  # lazily, as above
+
+    excess, initial = params["risk_we_excess_allowance_pct"], params["entry_initial_qty_pct"]
+    return passivbot_rust.initial_entry_is_large_enough(balance, limit, excess, initial, min_cost)
 
 
 def ideal_coins(

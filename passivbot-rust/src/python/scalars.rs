@@ -2,10 +2,11 @@
 
 use super::failures::bad_value;
 use crate::analysis::METRICS;
+use crate::limits;
 use crate::logarithm::log_ranges;
 use crate::num;
 use crate::side::{Long, Short, Side};
-use crate::types::{BotParams, OrderType, TrailingBundle};
+use crate::types::{BotParams, ExchangeParams, OrderType, TrailingBundle};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -69,6 +70,38 @@ fn cost_to_qty(cost: f64, price: f64, c_mult: f64) -> f64 {
 #[pyfunction]
 fn qty_to_cost(qty: f64, price: f64, c_mult: f64) -> f64 {
     num::qty_to_cost(qty, price, c_mult)
+}
+
+#[pyfunction]
+fn calc_effective_min_cost(min_qty: f64, min_cost: f64, price: f64, c_mult: f64) -> f64 {
+    ExchangeParams { qty_step: min_qty, price_step: 0.0, min_qty, min_cost, c_mult }.effective_min_cost(price)
+}
+
+#[pyfunction]
+fn shared_exposure_limit(
+    total_wallet_exposure_limit: f64,
+    n_positions: usize,
+    n_tradable: usize,
+    n_held: usize,
+) -> f64 {
+    limits::shared_exposure_limit(total_wallet_exposure_limit, n_positions, n_tradable, n_held)
+}
+
+#[pyfunction]
+fn initial_entry_is_large_enough(
+    balance: f64,
+    wallet_exposure_limit: f64,
+    risk_we_excess_allowance_pct: f64,
+    entry_initial_qty_pct: f64,
+    effective_min_cost: f64,
+) -> bool {
+    let params = BotParams {
+        wallet_exposure_limit,
+        risk_we_excess_allowance_pct,
+        entry_initial_qty_pct,
+        ..BotParams::default()
+    };
+    limits::initial_entry_is_large_enough(balance, &params, effective_min_cost)
 }
 
 #[pyfunction]
@@ -215,6 +248,9 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(hysteresis, m)?)?;
     m.add_function(wrap_pyfunction!(cost_to_qty, m)?)?;
     m.add_function(wrap_pyfunction!(qty_to_cost, m)?)?;
+    m.add_function(wrap_pyfunction!(calc_effective_min_cost, m)?)?;
+    m.add_function(wrap_pyfunction!(shared_exposure_limit, m)?)?;
+    m.add_function(wrap_pyfunction!(initial_entry_is_large_enough, m)?)?;
     m.add_function(wrap_pyfunction!(calc_ema_series, m)?)?;
     m.add_function(wrap_pyfunction!(calc_log_ranges, m)?)?;
     m.add_function(wrap_pyfunction!(calc_wallet_exposure, m)?)?;
