@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, ManualClock
+from core.paths import fills_dir
 from live.fills.book import FillBook, KnownOrder, KnownOrders
 from live.fills.history import FillHistory
 from live.fills.record import FillEvent
 from live.fills.source import OnBatch
-from live.fills.store import FillMetadata, FillStore, fills_dir
+from live.fills.store import FillMetadata, FillStore
 from test_fill_records import SYMBOL, fill
 
 NOW = 1_700_000_000_000 // DAY_MS * DAY_MS + 12 * HOUR_MS
@@ -69,7 +70,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    return Bench(fills_dir(tmp_path, "binanceusdm", "alice"))
+    return Bench(fills_dir(tmp_path, "binance", "alice"))
 
 
 def at(hours_ago: float, name: str, **changes: Any) -> FillEvent:
@@ -292,9 +293,9 @@ def test_last_change_of_a_position(bench: Bench) -> None:
     bench.source.fills = [at(3, "1"), at(2, "2"), at(1, "3", position_side="short")]
     history = bench.again()
     asyncio.run(history.update(NOW, 30.0))
-    assert history.last_fill_ms(SYMBOL, "long") == NOW - 2 * HOUR_MS
-    assert history.last_fill_ms(SYMBOL, "short") == NOW - HOUR_MS
-    assert history.last_fill_ms("ETH/USDT:USDT", "long") is None
+    assert history.last_change(SYMBOL, "long") == NOW - 2 * HOUR_MS
+    assert history.last_change(SYMBOL, "short") == NOW - HOUR_MS
+    assert history.last_change("ETH/USDT:USDT", "long") is None
 
 
 def test_words_of_the_start(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

@@ -49,6 +49,16 @@ def unified_first_timestamps_by_exchange_file(cache_dir: Path) -> Path:
     return cache_dir / "first_ohlcv_timestamps_unified_exchange_specific.json"
 
 
+def all_fills_dir(cache_dir: Path) -> Path:
+    """Root of the fill histories of all accounts: `{exchange}/{user}/YYYY-MM-DD.json`."""
+    return cache_dir / "fill_events"
+
+
+def fills_dir(cache_dir: Path, exchange: str, user: str) -> Path:
+    """Where the fills of one account are kept; `exchange` is the short name."""
+    return all_fills_dir(cache_dir) / exchange / user
+
+
 def datasets_dir(cache_dir: Path) -> Path:
     """Prepared backtest arrays, one directory a dataset."""
     return cache_dir / "hlcvs_data"

@@ -22,6 +22,7 @@ LAYERS = {
     "exchanges": 3,
     "simulation": 4,
     "live": 4,
+    "fill_events_manager": 4,
     "exchange_sim": 4,
     "optimization": 5,
     "reporting": 5,
@@ -36,7 +37,7 @@ LAYERS = {
 }
 """Layer of each package or front door; imports go to a lower layer, or stay within the package and its front door."""
 
-FRONT_DOORS = {"config_utils": "config", "candlestick_manager": "candles"}
+FRONT_DOORS = {"config_utils": "config", "candlestick_manager": "candles", "fill_events_manager": "live"}
 NOT_EACH_OTHER = [{"candles", "exchanges"}, {"simulation", "live", "exchange_sim"}, {"optimization", "reporting"}]
 HIGHER_MAY_SEE = {"optimization": {"simulation"}, "reporting": {"simulation"}}
 

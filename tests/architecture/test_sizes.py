@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"
 FILES = sorted([*SRC.rglob("*.py"), *(ROOT / "passivbot-rust" / "src").rglob("*.rs"), ROOT / "passivbot"])
 FRONT_DOORS = [
-    "backtest.py", "backtest_suite.py", "candlestick_manager.py", "config_utils.py", "optimize.py", "pareto_store.py",
+    "backtest.py", "backtest_suite.py", "candlestick_manager.py", "config_utils.py", "fill_events_manager.py",
+    "optimize.py", "pareto_store.py",
 ]  # fmt: skip
 MORE_PARAMETERS = {"get_candles": "the interface of candles.md 4"}
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.AsyncFor, ast.AsyncWith)

@@ -60,7 +60,7 @@ class FillHistory:
             self.metadata = replace(stored.metadata, covered_from_ms=None, covered_to_ms=None)
         logger.info("[fills] %d fills in %s", len(self.events), self._store.directory)
 
-    def last_fill_ms(self, symbol: str, position_side: str) -> int | None:
+    def last_change(self, symbol: str, position_side: str) -> int | None:
         """Time of the newest fill of a position, its last change."""
         matching = (
             e.timestamp for e in reversed(self.events) if (e.symbol, e.position_side) == (symbol, position_side)

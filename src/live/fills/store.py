@@ -13,17 +13,11 @@ from core.errors import DataError
 from core.files import read_json, write_json, write_text
 from live.fills.gaps import FillGap, dump_gaps, parse_gaps
 from live.fills.record import FillEvent, dump_fill, parse_fills
-from markets.symbols import short_exchange
 
 logger = logging.getLogger(__name__)
 
 METADATA = "metadata.json"
 _DAYS = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].json"
-
-
-def fills_dir(cache_dir: Path, exchange: str, user: str) -> Path:
-    """Where an account's fills are kept."""
-    return cache_dir / "fill_events" / short_exchange(exchange) / user
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +92,12 @@ class FillStore:
         except (DataError, AttributeError, TypeError) as exc:
             logger.warning("[fills] %s is unusable (%s): made anew", path, exc)
             return FillMetadata()
+
+
+def stored_accounts(root: Path) -> list[tuple[str, str]]:
+    """Exchange and user of every account that has fills below `root`, sorted."""
+    files = root.glob(f"*/*/{METADATA}")
+    return sorted((path.parent.parent.name, path.parent.name) for path in files)
 
 
 def _read_list(path: Path) -> list[Any] | None:
