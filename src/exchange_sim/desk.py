@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from core.clock import SystemClock
 from exchange_sim.trading.account import Account
 from exchange_sim.trading.engine import Engine
 from exchange_sim.trading.records import Fill, Order, OrderRequest, Position, Reject
 from exchange_sim.venue import Venue
+
+AHEAD_MS = 1000  # so much may a client's clock be ahead
 
 
 class Desk:
@@ -21,7 +24,15 @@ class Desk:
 
     def enter(self, request: web.Request, key: str) -> Account:
         """The account of an API key with everything done that happened until now; the first step of every handler."""
+        self.venue.settle()
         return self.engine.account(key)
+
+    def is_on_time(self, request: web.Request, timestamp_ms: int, window_ms: int) -> bool:
+        """Whether a signed request's time is neither ahead of the venue's nor older than its window."""
+        if not isinstance(self.venue.clock, SystemClock):
+            return True  # clients sign by the machine's clock, which a venue in another time cannot judge
+        now_ms = self.venue.stated_ms(request)
+        return timestamp_ms <= now_ms + AHEAD_MS and now_ms - timestamp_ms <= window_ms
 
     def submit(self, request: web.Request, key: str, order: OrderRequest) -> Order | Reject:
         """Place an order, see `Engine.submit`."""

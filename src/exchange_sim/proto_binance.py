@@ -1,4 +1,4 @@
-"""Binance USD-M futures: the public half of the protocol (`exchange_simulator.md` 7)."""
+"""Binance USD-M futures: the routes, and the public half of the protocol (`exchange_simulator.md` 7)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import Any
 
 from aiohttp import web
 
+from core.clock import SystemClock
+from exchange_sim.binance.listen_keys import ListenKeys
+from exchange_sim.binance.private import private_routes
+from exchange_sim.desk import Desk
 from exchange_sim.klines import INTERVALS, Page
 from exchange_sim.market import Instrument, Ticker, quote_volume
 from exchange_sim.venue import Venue
@@ -33,6 +37,8 @@ class BinanceProtocol:
 
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
+        self.desk = Desk(venue, venue.engine("binance"))
+        self.listen_keys = ListenKeys(SystemClock())
 
     def routes(self) -> list[web.RouteDef]:
         handlers = {
@@ -46,7 +52,8 @@ class BinanceProtocol:
             "/fapi/v1/premiumIndex": self.premium_index,
         }
         return [*(web.get(path, handler) for path, handler in handlers.items()),
-                *(web.get(path, self.empty) for path in EMPTY)]  # fmt: skip
+                *(web.get(path, self.empty) for path in EMPTY),
+                *private_routes(self.desk, self.listen_keys)]  # fmt: skip
 
     async def empty(self, request: web.Request) -> web.Response:
         return json_reply(EMPTY[request.path])
