@@ -1,14 +1,15 @@
 """Faults on purpose (`exchange_simulator.md` 10): which requests they hit, and what they do to candles.
 
 A fault is `{match: {method?, path?, symbol?, nth?, probability?}, action, ...parameters, count, between?}`. The first
-one that fits a request takes it. What happens on the connection (no reply, resets) is done by `interference.py`.
+one that fits a request takes it. What happens on the connection (no reply, resets) is done by `interference.py`, what
+happens to a websocket by `sockets.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -42,10 +43,24 @@ ACTIONS: Mapping[str, Mapping[str, Any]] = {
     "late": {"minutes": 5},  # the newest minutes are not there yet
     "truncated": {"share": 0.5},  # an archive that ends early
     "checksum": {},  # of an archive, and wrong
+    "ws_refuse": {"status": 503},  # no upgrade
+    "ws_drop": {"code": 1001},  # a websocket is closed; 1006: without a word
+    "ws_silent": {},  # what would be pushed is not; pings and calls are answered
+    "ws_duplicate": {},  # a push comes twice
+    "ws_reorder": {},  # a push comes after the next one
+    "ws_garbage": {},  # a push breaks off
 }
 CANDLE_ACTIONS = frozenset({"missing", "duplicated", "reversed", "short", "partial", "late"})
-ARCHIVE_ACTIONS = frozenset({"truncated"})
-CHECKSUM_ACTIONS = frozenset({"checksum"})
+# Action -> the kinds of targets it is for, where these are not all requests.
+_KINDS: Mapping[str, Set[str]] = {
+    **dict.fromkeys(CANDLE_ACTIONS, frozenset({"klines", "archive"})),
+    "truncated": frozenset({"archive"}),
+    "checksum": frozenset({"checksum"}),
+    "ws_refuse": frozenset({"upgrade"}),
+    "ws_drop": frozenset({"push", "pulse"}),
+    **dict.fromkeys(("ws_silent", "ws_duplicate", "ws_reorder", "ws_garbage"), frozenset({"push"})),
+}
+_REQUESTS = frozenset({"klines", "archive", "checksum", "other"})
 STATES = frozenset({"delist"})  # hold while they stand, hit no single request
 _MATCH_KEYS = ("method", "path", "symbol", "nth", "probability")
 
@@ -84,7 +99,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A request as faults see it. `kind` is klines, archive, checksum or other; `symbol` the venue's name or empty."""
+    """A request as faults see it. `symbol` is the venue's name or empty, `kind` klines, archive, checksum or other.
+
+    Of websockets it is upgrade when one is opened, push when something is sent unasked, pulse when the venue looks
+    after the connection; the method is WS then, the path that of the connection.
+    """
 
     method: str
     path: str
@@ -168,15 +187,9 @@ class FaultBook:
 
 
 def _fits(fault: Fault, target: Target) -> bool:
-    kinds = (
-        ("klines", "archive") if fault.action in CANDLE_ACTIONS
-        else ("archive",) if fault.action in ARCHIVE_ACTIONS
-        else ("checksum",) if fault.action in CHECKSUM_ACTIONS
-        else None
-    )  # fmt: skip
     match = fault.match
     return (
-        (kinds is None or target.kind in kinds)
+        target.kind in _KINDS.get(fault.action, _REQUESTS)
         and (match.method is None or match.method.upper() == target.method)
         and (match.symbol is None or match.symbol == target.symbol)
         and fnmatchcase(target.path, match.path)

@@ -1,4 +1,4 @@
-"""Bybit v5: the public half of the protocol (`exchange_simulator.md` 8)."""
+"""Bybit v5: the routes, and the public half of the protocol (`exchange_simulator.md` 8)."""
 
 from __future__ import annotations
 
@@ -6,29 +6,20 @@ from typing import Any
 
 from aiohttp import web
 
+from exchange_sim.bybit.market_rows import INTERVAL_NAMES, kline_rows, ticker_row
+from exchange_sim.bybit.private import private_routes
+from exchange_sim.bybit.refusals import PARAMETER_ERROR, invalid
+from exchange_sim.bybit.signed import CATEGORIES
+from exchange_sim.bybit.streams import PrivateStream, PublicStream
+from exchange_sim.desk import Desk
 from exchange_sim.klines import INTERVALS, Page
-from exchange_sim.market import Instrument, Ticker, quote_volume
+from exchange_sim.market import Instrument
 from exchange_sim.venue import Venue
-from exchange_sim.wire import (
-    VenueError,
-    bybit_envelope,
-    decimal,
-    fixed_text,
-    integer,
-    json_reply,
-    kline_columns,
-    step_text,
-)
-from markets.candle import Candles
+from exchange_sim.wire import VenueError, bybit_envelope, integer, json_reply, step_text
 
-CATEGORIES = ("spot", "linear", "inverse", "option")
 DEFAULT_LIMIT, MAX_LIMIT = 200, 1000
 DEFAULT_PAGE, MAX_PAGE = 500, 1000
 MAX_STEPS = 10_000_000  # of a price or a quantity
-PARAMETER_ERROR = 10001
-_MINUTES = {"1": "1m", "3": "3m", "5": "5m", "15": "15m", "30": "30m"}
-_HOURS = {"60": "1h", "120": "2h", "240": "4h", "360": "6h", "720": "12h"}
-INTERVAL_NAMES = {**_MINUTES, **_HOURS, "D": "1d", "W": "1w", "M": "1M"}
 
 
 class BybitProtocol:
@@ -36,6 +27,7 @@ class BybitProtocol:
 
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
+        self.desk = Desk(venue, venue.engine("bybit"))
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -44,7 +36,16 @@ class BybitProtocol:
             web.get("/v5/market/tickers", self.tickers),
             web.get("/v5/market/kline", self.kline),
             web.get("/v5/asset/coin/query-info", self.coins),
+            web.get("/v5/private", self.private_stream),
+            web.get("/v5/public/{category}", self.public_stream),
+            *private_routes(self.desk),
         ]
+
+    async def private_stream(self, request: web.Request) -> web.StreamResponse:
+        return await self.venue.sockets.serve(request, "bybit", PrivateStream(self.desk))
+
+    async def public_stream(self, request: web.Request) -> web.StreamResponse:
+        return await self.venue.sockets.serve(request, "bybit", PublicStream(self.venue))
 
     async def time(self, request: web.Request) -> web.Response:
         now_ms = self.venue.stated_ms(request)
@@ -112,7 +113,7 @@ class BybitProtocol:
             items = [self._instrument(request)] if request.query.get("symbol") else self.venue.listed()
         now_ms = self.venue.now_ms()
         tickers = [(item, self.venue.market.ticker(item, now_ms)) for item in items]
-        rows = [_ticker_row(item, ticker) for item, ticker in tickers if ticker is not None]
+        rows = [ticker_row(item, ticker) for item, ticker in tickers if ticker is not None]
         return self._reply({"category": category, "list": rows})
 
     async def kline(self, request: web.Request) -> web.Response:
@@ -125,13 +126,13 @@ class BybitProtocol:
         limit = min(max(_integer(request, "limit") or DEFAULT_LIMIT, 1), MAX_LIMIT)
         page = Page(interval, limit, _integer(request, "start"), _integer(request, "end"))
         rows = self.venue.klines(request, item, page)[::-1]
-        return self._reply({"symbol": item.id, "category": category, "list": _kline_rows(rows, item)})
+        return self._reply({"symbol": item.id, "category": category, "list": kline_rows(rows, item)})
 
     def _instrument(self, request: web.Request) -> Instrument:
         item = self.venue.market.by_id.get(request.query.get("symbol", ""))
         linear = request.query.get("category") in (None, "linear")
         if item is None or not linear or item.launch_ms > self.venue.now_ms():
-            raise VenueError(PARAMETER_ERROR, "params error: symbol invalid")
+            raise invalid("symbol")
         return item
 
     def _reply(self, result: dict[str, Any]) -> web.Response:
@@ -141,41 +142,9 @@ class BybitProtocol:
 def _category(request: web.Request) -> str:
     category = request.query.get("category", "linear")
     if category not in CATEGORIES:
-        raise VenueError(PARAMETER_ERROR, "params error: category invalid")
+        raise invalid("category")
     return category
 
 
 def _integer(request: web.Request, name: str) -> int | None:
-    return integer(request.query, name, VenueError(PARAMETER_ERROR, f"params error: {name} invalid"))
-
-
-def _kline_rows(rows: Candles, item: Instrument) -> list[list[str]]:
-    columns = kline_columns(rows, item.price_decimals, item.qty_decimals)
-    times = map(str, rows["ts"].tolist())
-    return [list(row) for row in zip(times, *columns, fixed_text(quote_volume(rows), 8), strict=True)]
-
-
-def _ticker_row(item: Instrument, t: Ticker) -> dict[str, Any]:
-    """Bid and ask are the last price: the book has no depth, and matching is strict (`additions.md` 13)."""
-    price, qty = item.price_decimals, item.qty_decimals
-    last, least = decimal(t.last, price), step_text(item.market.min_qty)
-    return {
-        "symbol": item.id,
-        "lastPrice": last,
-        "indexPrice": last,
-        "markPrice": last,
-        "prevPrice24h": decimal(t.open, price),
-        "price24hPcnt": f"{t.last / t.open - 1.0:.6f}",
-        "highPrice24h": decimal(t.high, price),
-        "lowPrice24h": decimal(t.low, price),
-        "turnover24h": f"{t.quote_volume:.4f}",
-        "volume24h": decimal(t.volume, qty),
-        "openInterest": decimal(t.volume, qty),
-        "openInterestValue": f"{t.quote_volume:.4f}",
-        "fundingRate": "0",
-        "nextFundingTime": str((t.close_ms // 28_800_000 + 1) * 28_800_000),
-        "bid1Price": last,
-        "bid1Size": least,
-        "ask1Price": last,
-        "ask1Size": least,
-    }
+    return integer(request.query, name, invalid(name))

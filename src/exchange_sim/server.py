@@ -129,6 +129,7 @@ class SimServer:
             self._pulse.cancel()
             with suppress(asyncio.CancelledError):
                 await self._pulse
+        await self.venue.sockets.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

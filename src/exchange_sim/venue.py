@@ -1,8 +1,9 @@
-"""What the protocols of one simulated venue share: market, clock, faults, one matching engine each."""
+"""What the protocols of one simulated venue share: market, clock, faults, websockets, and one matching engine each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from exchange_sim.driver import Driver
 from exchange_sim.faults import Fault, FaultBook, spoil
 from exchange_sim.klines import Page, klines
 from exchange_sim.market import Instrument, VenueMarket
+from exchange_sim.sockets import Hub
 from exchange_sim.trading.engine import Engine, Options
 from exchange_sim.trading.records import BINANCE, BYBIT, Rules
 from markets.candle import Candles
@@ -41,7 +43,10 @@ class Venue:
             name: Engine(markets, RULES[name], trading, self._trades) for name in protocols
         }
         self.driver = Driver(market, self.engines, self.now_ms(), stepped=self.is_stepped)
-        self._listeners: list[Callable[[], None]] = []
+        self.sockets = Hub(faults, self.now_ms)
+        for name, engine in self.engines.items():
+            engine.subscribe(partial(self.sockets.tell, name))
+        self._listeners: list[Callable[[], None]] = [self.sockets.move]
 
     @property
     def is_stepped(self) -> bool:
