@@ -19,6 +19,7 @@ from candles.fetching.open_feed import FeedOptions, open_feed
 from candles.fetching.prices import LastPrices
 from candles.fill import standardize_gaps
 from candles.gaps import gap_summary
+from candles.indicators.deep_emas import DeepEmas
 from candles.indicators.emas import Emas, SyntheticMinutes
 from candles.indicators.queries import Age, EmaQueries
 from core.clock import MINUTE_MS
@@ -43,6 +44,7 @@ class CandlestickManager(EmaQueries):
         self._prices = LastPrices(self.feed)
         self._synthetic = SyntheticMinutes()
         self._emas = Emas(self._load_for_ema, self.feed.clock, self._synthetic)
+        self._deep_emas = DeepEmas(self._load_for_ema, self.feed.store_of, self.feed.clock)
         self._retention = Retention(self.options.max_disk_candles_per_symbol_per_tf)
         self._prepared: set[str] = set()
 

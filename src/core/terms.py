@@ -7,6 +7,8 @@ from typing import Literal
 Pside = Literal["long", "short"]
 Side = Literal["buy", "sell"]
 Mode = Literal["normal", "manual", "graceful_stop", "tp_only", "panic"]
+ForeignPolicy = Literal["cancel", "leave", "stop_opening"]  # for orders that are not ours
+SecondInstancePolicy = Literal["stop_opening", "ignore"]  # for orders that another process of ours sent
 
 PSIDES: tuple[Pside, Pside] = ("long", "short")
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from core.terms import ForeignPolicy, SecondInstancePolicy
 from exchanges.protocol import OpenOrder
-
-ForeignPolicy = Literal["cancel", "leave", "stop_opening"]
-SecondInstancePolicy = Literal["stop_opening", "ignore"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,13 +73,13 @@ def open_feed(exchange: Any, exchange_name: str, options: FeedOptions) -> Feed:
     def store_of(timeframe: str) -> CandleStore:
         return CandleStore(cache_dir, name, clock, timeframe, options.max_memory_candles_per_symbol)
 
-    stores: dict[str, CandleStore] = {}
+    stores = {"1m": store_of("1m")}
     timeout = options.lock_timeout_seconds
     return Feed(
         exchange=name,
         clock=clock,
-        store=store_of("1m"),
-        store_of=lambda timeframe: stores.setdefault(timeframe, store_of(timeframe)),
+        store=stores["1m"],
+        store_of=lambda timeframe: stores.get(timeframe) or stores.setdefault(timeframe, store_of(timeframe)),
         source=_source(exchange, name, replace(options, remote_fetch_callback=callback), contract),
         archive=_archive(exchange, name, options, callback),
         contract=contract,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from candles.indicators.deep_emas import DeepEmas, Spans
 from candles.indicators.emas import Emas, SyntheticMinutes, zero_for_failures
 from candles.indicators.series import Floats
 
@@ -21,6 +22,7 @@ class EmaQueries:
     """
 
     _emas: Emas
+    _deep_emas: DeepEmas
     _synthetic: SyntheticMinutes
 
     async def get_latest_ema_metrics(
@@ -53,6 +55,12 @@ class EmaQueries:
     ) -> float:
         """Of ln(high / low)."""
         return await self._latest("log_range", symbol, span, max_age_ms, tf or timeframe)
+
+    async def get_deep_emas(
+        self, symbol: str, spans: Spans, max_age_ms: Age = None, timeframe: str = "1m", tf: str = ""
+    ) -> dict[tuple[str, float], float]:
+        """`{(metric, span): EMA}` over up to ten spans of what is stored: those to trade by (`DeepEmas`)."""
+        return await self._deep_emas.latest(symbol, spans, max_age_ms, tf or timeframe)
 
     async def get_ema_bounds(
         self, symbol: str, span_0: float, span_1: float, max_age_ms: Age = None, timeframe: str = "1m", tf: str = ""
