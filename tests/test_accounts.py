@@ -180,14 +180,18 @@ def test_broker_options(exchange: str, code: Any, expected: dict[str, Any]) -> N
 
 
 def test_client_config() -> None:
-    """Options of the account win; the receive window is an option when there is one; gateio's code is a header."""
+    """Options of the account win; the receive window is an option when there is one; some codes are headers."""
     own = account("bybit", key="k", options={"defaultType": "future", "x": 1})
     assert client_config(own, recv_window_ms=5000) == {
         "apiKey": "k",
         "options": {"adjustForTimeDifference": True, "defaultType": "future", "recvWindow": 5000, "x": 1},
     }
     assert client_config(account("gateio"), broker="ABC")["headers"] == {"X-Gate-Channel-Id": "ABC"}
-    assert "headers" not in client_config(account("gateio"))
+    assert client_config(account("kucoin"), broker={"futures": {"broker-name": "N"}})["headers"] == {
+        "KC-BROKER-NAME": "N"
+    }
+    for name, none in (("gateio", ""), ("kucoin", {"futures": {}}), ("bybit", "ABC")):
+        assert "headers" not in client_config(account(name), broker=none)
 
 
 def test_clients_take_it() -> None:

@@ -195,9 +195,17 @@ def client_config(
         options["vaultAddress"] = account.wallet_address
     options |= _broker_options(account.exchange, broker)
     config = ccxt_credentials(account) | {"options": options | dict(account.options)}
-    if account.exchange == "gateio" and broker:
-        config["headers"] = {"X-Gate-Channel-Id": broker}
-    return config
+    headers = _broker_headers(account.exchange, broker)
+    return config | ({"headers": headers} if headers else {})
+
+
+def _broker_headers(exchange: str, broker: str | Mapping[str, Any]) -> dict[str, Any]:
+    if exchange == "gateio" and broker:
+        return {"X-Gate-Channel-Id": broker}
+    if exchange == "kucoin" and isinstance(broker, Mapping) and isinstance(broker.get("futures"), Mapping):
+        name = broker["futures"].get("broker-name")
+        return {"KC-BROKER-NAME": name} if name else {}
+    return {}
 
 
 def _broker_options(exchange: str, broker: str | Mapping[str, Any]) -> dict[str, Any]:

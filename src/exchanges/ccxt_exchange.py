@@ -67,7 +67,8 @@ class CcxtExchange:
         where = f"position {row['symbol']}"
         size = self.number(row["contracts"] or 0.0, f"{where}: contracts")
         price = self.number(row["entryPrice"] or 0.0, f"{where}: entry price")
-        return row["symbol"], self.pside(row["side"], where), size, price
+        pside = self.pside(row["side"], where) if size else "long"  # flat ones have none
+        return row["symbol"], pside, size, price
 
     async def fetch_open_orders(self, symbols: Collection[str]) -> list[OpenOrder]:
         rows = {row["id"]: row for row in await self._fetch_open_orders(symbols)}
@@ -105,9 +106,9 @@ class CcxtExchange:
         return pside_by_direction(row)
 
     def pside_by_holding(self, row: Reply) -> Pside:
-        """The side of the position that the symbol has, else of the order's direction."""
+        """The side of the position that the symbol has; without one, or with two, that of the order's direction."""
         held = [pside for pside in PSIDES if (row["symbol"], pside) in self._held]
-        return held[0] if held else pside_by_direction(row)
+        return held[0] if len(held) == 1 else pside_by_direction(row)
 
     async def fetch_tickers(self, symbols: Collection[str]) -> dict[str, Ticker]:
         rows = await self.rest.fetch_tickers(list(symbols))
@@ -124,7 +125,7 @@ class CcxtExchange:
         if self.capabilities.time_source == "server":
             return int(await self.rest.fetch_time())
         ticker = await self.rest.fetch_ticker(f"BTC/{self.quote}:{self.quote}")
-        return int(ticker["timestamp"])
+        return int(self.number(ticker["timestamp"], f"time of the ticker of {ticker['symbol']}"))
 
     # --- setting up
 
@@ -221,6 +222,17 @@ class CcxtExchange:
             rows += page
             at = cursor(page) if page else ""
         return rows
+
+    async def numbered(self, fetch: Callable[[int], Any], full: int) -> list[Reply]:
+        """All pages of a list by their numbers from 0 on; stops after one with fewer than `full` rows, or none new."""
+        rows: dict[str, Reply] = {}
+        number, more = 0, True
+        while more:
+            page = await fetch(number)
+            new = {row["id"]: row for row in page if row["id"] not in rows}
+            rows |= new
+            number, more = number + 1, bool(new) and len(page) >= full
+        return list(rows.values())
 
 
 def pside_by_direction(row: Reply) -> Pside:

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_MS = 60_000
 LONGEST_REPLY = 4000  # characters of it in a log
+NO_CONTENT = 204  # what some venues answer when an order is cancelled: all went well, and there is nothing to say
 EXCHANGES = ("binance", "bybit", "bitget", "okx", "kucoin", "gateio", "hyperliquid", "paradex", "defx")
 
 # What to load of exchanges that list more than swaps. Binance and KuCoin have classes for futures alone; Bybit picks
@@ -89,6 +90,8 @@ def expect_json(client: Any) -> None:
         reply = await fetch(url, method, headers, body)
         if isinstance(reply, dict | list):
             return reply
+        if _status.get() == NO_CONTENT:
+            return {}
         raise unavailable(f"{client.id} {method} {urlsplit(url).path}: the reply is no JSON: {str(reply)[:80]!r}")
 
     client.fetch = checked_fetch

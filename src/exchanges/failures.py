@@ -83,6 +83,7 @@ _WORDS: tuple[tuple[str, Failure], ...] = (
     ("not modified", "unchanged"),
     ("no need to change", "unchanged"),
     ("already onboarded", "unchanged"),
+    ("already_onboarded", "unchanged"),
 )
 
 # ccxt's classes, the finer ones first.

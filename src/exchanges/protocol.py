@@ -86,6 +86,7 @@ class Capabilities:
     max_creates        the same of orders
     max_open_orders    ideal orders that are kept, those nearest to the market; None: all
     one_by_one         orders are sent one after another
+    least_leverage     leverage is set no higher than the exposure limits need, 1.1 times the larger one, rounded up
     """
 
     exchange: str
@@ -95,6 +96,7 @@ class Capabilities:
     max_creates: int | None = None
     max_open_orders: int | None = None
     one_by_one: bool = False
+    least_leverage: bool = False
 
 
 class Exchange(Protocol):

@@ -8,17 +8,27 @@ from typing import Any
 from exchanges.account_clients import AccountClients
 from exchanges.accounts import Account
 from exchanges.binance import Binance
+from exchanges.bitget import Bitget
 from exchanges.bybit import Bybit
 from exchanges.ccxt_exchange import CcxtExchange
+from exchanges.defx import Defx
+from exchanges.gateio import Gateio
 from exchanges.hyperliquid import Hyperliquid
+from exchanges.kucoin import Kucoin
 from exchanges.okx import Okx
+from exchanges.paradex import Paradex
 from markets.symbols import short_exchange
 
 ADAPTERS: Mapping[str, type[CcxtExchange]] = {
     "binance": Binance,
+    "bitget": Bitget,
     "bybit": Bybit,
+    "defx": Defx,
+    "gateio": Gateio,
     "hyperliquid": Hyperliquid,
+    "kucoin": Kucoin,
     "okx": Okx,
+    "paradex": Paradex,
 }
 
 
