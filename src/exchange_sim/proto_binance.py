@@ -9,6 +9,7 @@ from aiohttp import web
 from core.clock import SystemClock
 from exchange_sim.binance.listen_keys import ListenKeys
 from exchange_sim.binance.private import private_routes
+from exchange_sim.binance.streams import Streams
 from exchange_sim.desk import Desk
 from exchange_sim.klines import INTERVALS, Page
 from exchange_sim.market import Instrument, Ticker, quote_volume
@@ -39,6 +40,7 @@ class BinanceProtocol:
         self.venue = venue
         self.desk = Desk(venue, venue.engine("binance"))
         self.listen_keys = ListenKeys(SystemClock())
+        self.streams = Streams(self.desk, self.listen_keys)
 
     def routes(self) -> list[web.RouteDef]:
         handlers = {
@@ -53,7 +55,7 @@ class BinanceProtocol:
         }
         return [*(web.get(path, handler) for path, handler in handlers.items()),
                 *(web.get(path, self.empty) for path in EMPTY),
-                *private_routes(self.desk, self.listen_keys)]  # fmt: skip
+                *private_routes(self.desk, self.listen_keys), *self.streams.routes()]  # fmt: skip
 
     async def empty(self, request: web.Request) -> web.Response:
         return json_reply(EMPTY[request.path])

@@ -17,6 +17,7 @@ from exchanges.account_clients import AccountClients, account_clients
 from exchanges.accounts import account_of
 
 KEY, SECRET = "a-key-for-tests", "a-secret-for-tests"
+LONGEST_S = 20.0  # a client that waits in vain must not hold up the others
 START = NOW // MINUTE_MS * MINUTE_MS
 ETH = "ETH/USDT:USDT"
 
@@ -80,7 +81,8 @@ def on_bench(case: Case, *, hedge: bool = True, config: SimConfig | None = None,
             bench = Bench(sim, clients)
             bench.account.hedge = hedge
             try:
-                await case(bench)
+                async with asyncio.timeout(LONGEST_S):
+                    await case(bench)
             finally:
                 await clients.aclose()
 

@@ -17,7 +17,7 @@ class _Key:
 
 
 class ListenKeys:
-    """One key an account, good for an hour of the machine's time: clients renew by that, however fast the venue's is."""
+    """One key an account, good for an hour. That is of the machine's time, by which clients renew it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
