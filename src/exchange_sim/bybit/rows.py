@@ -38,7 +38,7 @@ def order_row(order: Order, item: Instrument, account: Account) -> dict[str, Any
         "leavesValue": amount(qty_to_cost(left, order.price, item.market.c_mult)),
         "cumExecQty": decimal(order.filled, quantity), "cumExecValue": amount(worth),
         "cumExecFee": amount(_fees(order, account)),
-        "avgPrice": decimal(order.avg, price) if order.filled > 0.0 else "", "orderStatus": STATUS[order.status],
+        "avgPrice": decimal(round(order.avg, price + DECIMALS), price) if order.filled > 0.0 else "", "orderStatus": STATUS[order.status],
         "timeInForce": TIME_IN_FORCE[order.tif] if order.type == "limit" else "IOC",
         "positionIdx": INDEX[order.pside], "reduceOnly": order.reduce_only, "createdTime": str(order.created),
         "updatedTime": str(order.updated), "rejectReason": order.reject_reason or "EC_NoError",

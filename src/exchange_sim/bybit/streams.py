@@ -125,7 +125,8 @@ class PublicStream:
 
     def _item(self, topic: str) -> Instrument | None:
         """The contract of a topic; None if there is no such topic."""
-        kind, *middle, name = topic.split(".")
+        parts = topic.split(".")
+        kind, middle, name = parts[0], parts[1:-1], parts[-1]
         right = {"tickers": not middle, "kline": len(middle) == 1 and middle[0] in INTERVAL_NAMES,
                  "orderbook": len(middle) == 1 and middle[0].isdecimal()}  # fmt: skip
         item = self.venue.market.by_id.get(name)
