@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from wired import Pages, Wire
+from wired import Pages, Wire, fills_of
 from wired import run as run_wired
 
 from core.errors import DataError
@@ -95,3 +95,20 @@ def test_time() -> None:
     assert run({path: row}, Defx.fetch_time_ms)[0] == 1234
     with pytest.raises(DataError, match="defx: time of the ticker"):
         run({path: row | {"closeTime": 0}}, Defx.fetch_time_ms)
+
+
+def trade_row(number: int) -> dict[str, Any]:
+    return {"id": str(number), "orderId": "o", "time": f"1970-01-01T00:00:00.{number:03d}Z", "symbol": "BTCUSDC",
+            "side": "SELL", "price": "100", "qty": "0.5", "fee": "0.1", "role": "MAKER", "pnl": "2.5"}  # fmt: skip
+
+
+def test_fills() -> None:
+    """Page by page until one is not full; a trade that earned something closed a position."""
+    pages = Pages(
+        [{"data": [trade_row(i) for i in range(130, 30, -1)]}, {"data": [trade_row(i) for i in range(30, 0, -1)]},
+         {"data": []}]
+    )  # fmt: skip
+    events, wire = run({"/v1/auth/api/trades": pages}, lambda e: fills_of(e, "defx"))
+    assert [event.id for event in events] == [str(i) for i in range(1, 131)]
+    assert (events[0].pnl, events[0].position_side) == (2.5, "long")
+    assert [params.get("page") for params in wire.params("/v1/auth/api/trades")] == [None, "2", None]

@@ -7,9 +7,12 @@ from typing import Any
 
 import ccxt
 import pytest
-from wired import Wire, wired
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from wired import Pages, Wire, fills_of, wired
 
 from exchanges.account_clients import AccountClients
+from exchanges.clients import public_client
 from exchanges.paradex import Paradex
 from exchanges.protocol import HeldPosition, OpenOrder, TargetOrder
 
@@ -117,3 +120,40 @@ def test_cancel() -> None:
     """Confirmed by an answer, which is empty."""
     held = OpenOrder("7", BTC, "sell", "long", 0.5, 100.5)
     assert run({"/v1/orders/7": {}}, lambda e: e.cancel_order(held))[0] is True
+
+
+def fill_row(number: int) -> dict[str, Any]:
+    return {"id": str(number), "side": "BUY", "market": "BTCUSDC", "order_id": "o", "price": "100", "size": "0.5",
+            "fee": "0.1", "fee_currency": "USDC", "created_at": number, "client_id": "0x0004ab", "fill_type": "FILL",
+            "realized_pnl": "-0.5"}  # fmt: skip
+
+
+def test_fills() -> None:
+    """Newest first, page by page along the cursor; pnl and ids as the rows have them."""
+    pages = Pages(
+        [{"next": "c1", "results": [fill_row(3), fill_row(2)]}, {"next": None, "results": [fill_row(1)]},
+         {"next": None, "results": [fill_row(3)]}]
+    )  # fmt: skip
+    events, wire = run({"/v1/fills": pages}, lambda e: fills_of(e, "paradex"))
+    assert [event.id for event in events] == ["1", "2", "3"]
+    assert (events[0].pnl, events[0].pb_order_type) == (-0.5, "entry_grid_normal_long")
+    assert [params.get("cursor") for params in wire.params("/v1/fills")] == [None, "c1", None]
+
+
+def test_empty_answers() -> None:
+    """No content is what a cancel is answered with; an empty page that is called a content is a proxy's."""
+
+    async def case() -> None:
+        async def answer(request: web.Request) -> web.Response:
+            return web.Response(status=204 if request.path == "/done" else 200)
+
+        app = web.Application()
+        app.router.add_delete("/{any}", answer)
+        async with TestServer(app) as server:
+            client = public_client("paradex")
+            assert await client.fetch(str(server.make_url("/done")), "DELETE") == {}
+            with pytest.raises(ccxt.ExchangeNotAvailable, match="no JSON"):
+                await client.fetch(str(server.make_url("/empty")), "DELETE")
+            await client.close()
+
+    asyncio.run(case())

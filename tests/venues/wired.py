@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from core.clock import ManualClock
 from exchanges.account_clients import account_clients
 from exchanges.accounts import account_of
 from exchanges.ccxt_exchange import CcxtExchange
 from exchanges.endpoints import Endpoints, Override
+from live.fills.record import FillEvent
+from live.fills.sources.open import open_source
 
 COINS = ("BTC", "ETH")
 
@@ -58,6 +61,14 @@ def wired(
     clients.rest.set_markets([clients.rest.safe_market_structure(market(coin, quote)) for coin in COINS])
     clients.rest.fetch, clients.rest.enableRateLimit = wire.fetch, False
     return made(exchange, clients, quote, post_only=post_only), wire
+
+
+async def fills_of(exchange: CcxtExchange, name: str) -> list[FillEvent]:
+    """What an exchange's source of fills makes of an adapter's replies, in time order."""
+    source = open_source(name, exchange.rest, ManualClock(), quote=exchange.quote, symbols=lambda: ())
+    events: list[FillEvent] = []
+    await source.fetch(1, 2**40, {}, events.extend)
+    return sorted(events, key=lambda event: event.timestamp)
 
 
 def run(

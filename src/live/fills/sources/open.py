@@ -14,6 +14,7 @@ from live.fills.sources.gateio import GateioFills
 from live.fills.sources.generic import GenericFills
 from live.fills.sources.hyperliquid import HyperliquidFills
 from live.fills.sources.kucoin import KucoinFills
+from live.fills.sources.newest_first import NewestFirst, by_cursor, by_number
 from live.fills.sources.okx import OkxFills
 from markets.symbols import short_exchange
 
@@ -35,9 +36,11 @@ def open_source(
         "binance": lambda: BinanceFills(client, symbols),
         "bitget": lambda: BitgetFills(client, clock, quote),
         "bybit": lambda: BybitFills(client, quote),
+        "defx": lambda: GenericFills(NewestFirst(client, by_number), symbols, c_mult),
         "gateio": lambda: GateioFills(client, quote),
         "hyperliquid": lambda: HyperliquidFills(client),
         "kucoin": lambda: KucoinFills(client),
         "okx": lambda: OkxFills(client, clock),
+        "paradex": lambda: GenericFills(NewestFirst(client, by_cursor), symbols, c_mult),
     }
     return makers.get(short_exchange(exchange), lambda: GenericFills(client, symbols, c_mult))()
