@@ -29,8 +29,10 @@ class Binance(CcxtExchange):
         price = self.number(row["entryPrice"], f"{where}: entryPrice")
         return self.rest.safe_symbol(row["symbol"], None, None, "swap"), self.pside(pside, where), size, price
 
-    async def _fetch_open_orders(self, symbols: Collection[str]) -> Sequence[Reply]:
+    async def _fetch_open_orders(self, symbols: Collection[str] | None) -> Sequence[Reply]:
         """One call a symbol: without a symbol the call costs forty times as much."""
+        if symbols is None:
+            return await super()._fetch_open_orders(symbols)
         pages = await asyncio.gather(*(self.rest.fetch_open_orders(symbol) for symbol in sorted(symbols)))
         return [row for page in pages for row in page]
 

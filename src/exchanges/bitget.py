@@ -40,7 +40,7 @@ class Bitget(CcxtExchange):
         rows: Sequence[Reply] = await self.rest.fetch_positions(None, self._product)
         return rows
 
-    async def _fetch_open_orders(self, symbols: Collection[str]) -> Sequence[Reply]:
+    async def _fetch_open_orders(self, symbols: Collection[str] | None) -> Sequence[Reply]:
         async def page(before: str) -> Any:
             params = self._product | ({"idLessThan": before} if before else {})
             return await self.rest.fetch_open_orders(None, None, ORDERS_A_PAGE, params)

@@ -41,7 +41,7 @@ class Bybit(CcxtExchange):
 
         return await self.paged(page, _cursor)
 
-    async def _fetch_open_orders(self, symbols: Collection[str]) -> Sequence[Reply]:
+    async def _fetch_open_orders(self, symbols: Collection[str] | None) -> Sequence[Reply]:
         async def page(cursor: str) -> Any:
             return await self.rest.fetch_open_orders(None, None, ORDERS_A_PAGE, _at(cursor))
 

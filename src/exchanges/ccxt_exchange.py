@@ -70,11 +70,11 @@ class CcxtExchange:
         pside = self.pside(row["side"], where) if size else "long"  # flat ones have none
         return row["symbol"], pside, size, price
 
-    async def fetch_open_orders(self, symbols: Collection[str]) -> list[OpenOrder]:
+    async def fetch_open_orders(self, symbols: Collection[str] | None = None) -> list[OpenOrder]:
         rows = {row["id"]: row for row in await self._fetch_open_orders(symbols)}
         return sorted((self._open_order(row) for row in rows.values()), key=lambda order: order.ts_ms)
 
-    async def _fetch_open_orders(self, symbols: Collection[str]) -> Sequence[Reply]:
+    async def _fetch_open_orders(self, symbols: Collection[str] | None) -> Sequence[Reply]:
         rows: Sequence[Reply] = await self.rest.fetch_open_orders()
         return rows
 
@@ -187,10 +187,21 @@ class CcxtExchange:
     def _cancelled(self, order: OpenOrder, reply: Reply) -> bool:
         return reply.get("id") is not None
 
-    # --- streams
+    # --- streams and time
 
     async def watch_orders(self) -> None:
         await self.stream.watch_orders()
+
+    async def reset_stream(self) -> None:
+        """Close the stream's connections; the next `watch_orders` opens new ones."""
+        if self.stream is not None:
+            await self.stream.close()
+
+    async def sync_clock(self) -> None:
+        """Measure anew how far the exchange's clock is from ours, for the times that requests are signed with."""
+        for client in (self.rest, self.stream):
+            if client is not None and hasattr(client, "load_time_difference"):
+                await client.load_time_difference()
 
     # --- for all
 

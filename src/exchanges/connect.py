@@ -22,7 +22,7 @@ _REMEDIES: dict[Failure, str] = {
     "clock": "set this machine's clock",
     "network": "check the connection",
     "rate_limit": "wait a while",
-    "unavailable": "try again later",
+    "unavailable": "check the connection, or try again later",
 }
 
 

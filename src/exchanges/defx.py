@@ -13,9 +13,9 @@ ORDERS_A_PAGE = 100
 
 
 class Defx(CcxtExchange):
-    CAPABILITIES = Capabilities("defx", hedge=False, time_source="ticker", least_leverage=True)
+    CAPABILITIES = Capabilities("defx", hedge=False, time_source="ticker", client_ids=False, least_leverage=True)
 
-    async def _fetch_open_orders(self, symbols: Collection[str]) -> Sequence[Reply]:
+    async def _fetch_open_orders(self, symbols: Collection[str] | None) -> Sequence[Reply]:
         async def page(number: int) -> Any:
             return await self.rest.fetch_open_orders(None, None, ORDERS_A_PAGE, {"page": number + 1})
 

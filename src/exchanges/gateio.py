@@ -40,7 +40,7 @@ class Gateio(CcxtExchange):
         rows: Sequence[Reply] = await self.rest.fetch_positions(None, self._settle)
         return rows
 
-    async def _fetch_open_orders(self, symbols: Collection[str]) -> Sequence[Reply]:
+    async def _fetch_open_orders(self, symbols: Collection[str] | None) -> Sequence[Reply]:
         async def page(number: int) -> Any:
             params = {"offset": number * ORDERS_A_PAGE, **self._settle}
             return await self.rest.fetch_open_orders(None, None, ORDERS_A_PAGE, params)

@@ -25,7 +25,7 @@ class Kucoin(CcxtExchange):
     def _balance(self, reply: Reply) -> Any:
         return reply["info"]["data"].get("marginBalance")
 
-    async def _fetch_open_orders(self, symbols: Collection[str]) -> Sequence[Reply]:
+    async def _fetch_open_orders(self, symbols: Collection[str] | None) -> Sequence[Reply]:
         async def page(number: int) -> Any:
             params = {"currentPage": number + 1, "pageSize": ORDERS_A_PAGE}
             return await self.rest.fetch_open_orders(None, None, None, params)

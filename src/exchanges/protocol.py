@@ -86,6 +86,7 @@ class Capabilities:
     max_creates        the same of orders
     max_open_orders    ideal orders that are kept, those nearest to the market; None: all
     one_by_one         orders are sent one after another
+    client_ids         the exchange keeps the ids that we give to orders
     least_leverage     leverage is set no higher than the exposure limits need, 1.1 times the larger one, rounded up
     """
 
@@ -96,6 +97,7 @@ class Capabilities:
     max_creates: int | None = None
     max_open_orders: int | None = None
     one_by_one: bool = False
+    client_ids: bool = True
     least_leverage: bool = False
 
 
@@ -118,8 +120,11 @@ class Exchange(Protocol):
         """All positions that are not flat."""
         ...
 
-    async def fetch_open_orders(self, symbols: Collection[str]) -> Sequence[OpenOrder]:
-        """Orders that rest, by time. Exchanges that answer for one symbol at a time are asked for `symbols`."""
+    async def fetch_open_orders(self, symbols: Collection[str] | None = None) -> Sequence[OpenOrder]:
+        """Orders that rest, by time.
+
+        Exchanges where all symbols at once cost much are asked for `symbols` one by one; None is all of them.
+        """
         ...
 
     async def fetch_tickers(self, symbols: Collection[str]) -> Mapping[str, Ticker]:
@@ -152,6 +157,14 @@ class Exchange(Protocol):
 
     async def watch_orders(self) -> None:
         """Return when something happened to an order. What it was is read from the exchange."""
+        ...
+
+    async def reset_stream(self) -> None:
+        """Drop the stream's connections; the next wait opens new ones."""
+        ...
+
+    async def sync_clock(self) -> None:
+        """Measure the difference to the exchange's clock again."""
         ...
 
     async def aclose(self) -> None: ...
