@@ -6,7 +6,8 @@ Nothing is caught here but what another part can still decide on: a cycle trades
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,8 +32,9 @@ logger = logging.getLogger(__name__)
 SETTLE_S = 1.5  # after an order has vanished, until the exchange shows what it did
 
 
-class NotBelievedError(Exception):
-    """A reading contradicts what is known; the next one decides."""
+class NotReadError(Exception):
+    """The cycle is skipped: open orders or fills could not be read (the cause says why), or a reading contradicts what
+    is known and the next one decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,11 @@ class AccountReader:
     async def read(self, active: Collection[str], cancelled: Collection[Order]) -> AccountState:
         """A reading that may be traded on; `active` are the symbols of the last cycle, `cancelled` recent cancels.
 
-        Raises what the exchange raised, DataError for replies that make no sense, NotBelievedError.
+        Raises what the exchange raised, DataError for replies that make no sense, NotReadError.
         """
         state = await self._read_positions()
-        orders = await self._read_orders(state, active)
+        with _skipping("open orders"):
+            orders = await self._read_orders(state, active)
         gone = self._gone(orders, cancelled)
         state = replace(state, open_orders=tuple(orders))
         if self.state is None or gone or _differs(self.state, state):
@@ -74,7 +77,8 @@ class AccountReader:
             state = replace(await self._read_positions(), open_orders=state.open_orders)
         now_ms = self._rules.now_ms()
         if self._fills.due(now_ms, account_changed=self._account_changed):
-            await self._fills.update(now_ms, self._rules.lookback_days)
+            with _skipping("fills"):
+                await self._fills.update(now_ms, self._rules.lookback_days)
             self._account_changed = False
         self._believe(state)
         self._accepted, self.state = state.balance, state
@@ -115,14 +119,23 @@ class AccountReader:
         return [order for order in orders if order.id not in known]
 
     def _believe(self, state: AccountState) -> None:
-        """Raises NotBelievedError for a contradiction that is read for the first time."""
+        """Raises NotReadError for a contradiction that is read for the first time."""
         doubts = doubts_of(state, self.state, sizes_by_fills(self._fills.events))
         if doubts and doubts != self._doubts:
             self._doubts = doubts
-            raise NotBelievedError(f"{self._exchange.capabilities.exchange} shows {doubts}; it is read once more")
+            raise NotReadError(f"{self._exchange.capabilities.exchange} shows {doubts}; it is read once more")
         if doubts:
             logger.warning("[pos] believed after two equal readings: %s", doubts)
         self._doubts = Doubts()
+
+
+@contextmanager
+def _skipping(what: str) -> Iterator[None]:
+    """Without these a cycle is skipped, which is less than an error (`live.md` 16)."""
+    try:
+        yield
+    except Exception as exc:
+        raise NotReadError(f"{what} could not be read: {type(exc).__name__}: {exc}") from exc
 
 
 def _differs(before: AccountState, now: AccountState) -> bool:

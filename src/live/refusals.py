@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.clock import MINUTE_MS
 from exchanges.failures import Failure
 from exchanges.protocol import TargetOrder
 
 FIRST_WAIT_MS, LONGEST_WAIT_MS = 30_000, 900_000
 # Refusals of one order as it is: another price or quantity may pass. The rest concerns the symbol as a whole.
-_OF_THE_ORDER = frozenset({"minimum", "refused", "other"})
+_OF_THE_ORDER = frozenset({"minimum", "refused", "other", "duplicate_id"})
 _OF_THE_SYMBOL = frozenset({"margin"})
 
 Subject = tuple[object, ...]
@@ -35,8 +36,7 @@ class Refusals:
         subject = _subject(order, failure)
         if subject is not None:
             count = self._known[subject].count + 1 if subject in self._known else 1
-            wait_ms = min(FIRST_WAIT_MS * 2 ** (count - 1), LONGEST_WAIT_MS)
-            self._known[subject] = Refusal(count, failure, now_ms + wait_ms)
+            self._known[subject] = Refusal(count, failure, _until(failure, count, now_ms))
 
     def clear(self, order: TargetOrder) -> None:
         """The exchange took it."""
@@ -65,6 +65,13 @@ def _subject(order: TargetOrder, failure: Failure) -> Subject | None:
     if failure in _OF_THE_ORDER:
         return _order(order)
     return _symbol(order) if failure in _OF_THE_SYMBOL else None
+
+
+def _until(failure: Failure, count: int, now_ms: int) -> int:
+    """An id that was used is another one in the next minute; everything else takes longer each time."""
+    if failure == "duplicate_id":
+        return (now_ms // MINUTE_MS + 1) * MINUTE_MS
+    return now_ms + int(min(FIRST_WAIT_MS * 2.0 ** (count - 1), LONGEST_WAIT_MS))
 
 
 def _order(order: TargetOrder) -> Subject:
