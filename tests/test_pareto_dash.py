@@ -14,7 +14,8 @@ from dash.exceptions import PreventUpdate
 from config.normalize import format_config
 from core.errors import DataError, UsageError
 from core.program import run_program
-from dashboards.pareto.app import hostname, make_app, welcome
+from dashboards.local import hostname, welcome
+from dashboards.pareto.app import make_app
 from dashboards.pareto.callbacks.compare import Compare
 from dashboards.pareto.callbacks.controls import Controls
 from dashboards.pareto.callbacks.export import Export

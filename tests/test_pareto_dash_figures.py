@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dashboards.look import DARK, LIGHT, look_of
 from dashboards.pareto.figures.comparison import radar
 from dashboards.pareto.figures.front import Axes, histogram, nearness, scatter
-from dashboards.pareto.figures.look import DARK, LIGHT, look_of
 from dashboards.pareto.figures.parameters import correlations, distributions, parallel, spread
 from dashboards.pareto.figures.robustness import degradation, in_and_out, rank_change, scenario_boxes, worst_scenario
 from dashboards.pareto.runs import Run, Runs

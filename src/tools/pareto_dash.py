@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import _src_path
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from core.arguments import add_log_level, tool_parser
-from core.errors import RunError, ToolMissingError, UsageError
+from core.errors import ToolMissingError, UsageError
 from core.log import setup as setup_logging
 from core.program import run_program
 
@@ -49,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
         from dashboards.pareto.app import make_app  # dash and plotly take a second
     except ModuleNotFoundError as exc:
         raise ToolMissingError(f"{exc.name} is not installed: pip install -r requirements-dashboard.txt") from exc
+    from dashboards.local import serve
     from dashboards.pareto.runs import Runs
     from dashboards.pareto.view import Page
 
@@ -56,25 +56,8 @@ def main(argv: Sequence[str]) -> int:
     if not runs.names():
         raise UsageError(f"there is no run (a directory with `pareto`) below {args.data_root}: optimize first")
     app = make_app(Page(runs, args.configs, args.backtests), args.host)
-    serve(app.server, args.host, args.port)
+    serve(app, args.host, args.port)
     return 0
-
-
-def serve(application: object, host: str, port: int) -> None:
-    """Serve until interrupted, saying where. Raises RunError when the port cannot be had."""
-    from werkzeug.serving import make_server
-
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    try:
-        server = make_server(host, port, application, threaded=True)  # type: ignore[arg-type]
-    except (OSError, SystemExit) as exc:
-        raise RunError(f"cannot serve on {host}:{port} ({exc}); choose another --port") from exc
-    sys.stdout.write(f"serving on http://{host}:{server.port} (Ctrl-C ends)\n")
-    sys.stdout.flush()
-    try:
-        server.serve_forever()
-    finally:
-        server.server_close()
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import pandas as pd
 from dash import Dash, Input, Output, State, html
 from dash.exceptions import PreventUpdate
 
+from dashboards.look import look_of
 from dashboards.pareto.callbacks.active import STATE, shown_on
 from dashboards.pareto.figures.comparison import radar
-from dashboards.pareto.figures.look import look_of
 from dashboards.pareto.runs import Backtest, backtests_below, read_backtest
 from dashboards.pareto.tables import differing, label, table
 from dashboards.pareto.view import Page, Stored

@@ -7,7 +7,6 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, ctx, html, no_update
 
-from dashboards.pareto.layout.parts import field, number
 from dashboards.pareto.runs import Run
 from dashboards.pareto.tables import label
 from dashboards.pareto.view import (
@@ -21,6 +20,7 @@ from dashboards.pareto.view import (
     make_view,
     range_lines,
 )
+from dashboards.parts import field, number
 from optimization.front_table import ID, PRESETS, filter_lines, presets
 
 CLICKED = ("front", "explorer-front", "parameter-metric", "worst-scenario", "in-out", "ranks")

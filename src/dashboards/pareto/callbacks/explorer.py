@@ -7,10 +7,10 @@ from typing import Any
 import plotly.graph_objects as go
 from dash import Dash, Input, Output, html
 
+from dashboards.look import look_of
 from dashboards.pareto.callbacks.active import STATE, shown_on
 from dashboards.pareto.callbacks.overview import AXES, axes_of
 from dashboards.pareto.figures.front import Axes, scatter
-from dashboards.pareto.figures.look import look_of
 from dashboards.pareto.figures.parameters import correlations, distributions, parallel, spread
 from dashboards.pareto.tables import members_data, metric_rows, table
 from dashboards.pareto.view import SCORE, Page, Stored, parameter_bounds

@@ -9,9 +9,9 @@ import numpy as np
 from dash import ALL, Dash, Input, Output, State, html
 from dash.exceptions import PreventUpdate
 
+from dashboards.look import empty, look_of
 from dashboards.pareto.callbacks.active import STATE, shown_on
 from dashboards.pareto.figures.front import NOTHING, nearness
-from dashboards.pareto.figures.look import empty, look_of
 from dashboards.pareto.tables import label, table
 from dashboards.pareto.view import SCORE, Page, Shown, Stored
 from optimization.front_table import ID, direction

@@ -7,9 +7,9 @@ from typing import Any
 import plotly.graph_objects as go
 from dash import Dash, Input, Output, html
 
+from dashboards.look import empty, look_of
 from dashboards.pareto.callbacks.active import STATE, shown_on
 from dashboards.pareto.figures.front import Axes, histogram, scatter
-from dashboards.pareto.figures.look import empty, look_of
 from dashboards.pareto.figures.robustness import scenario_boxes
 from dashboards.pareto.tables import label, metric_rows, table
 from dashboards.pareto.view import SCORE, Page, Shown, Stored

@@ -7,8 +7,8 @@ from typing import Any
 import plotly.graph_objects as go
 from dash import Dash, Input, Output, html
 
+from dashboards.look import empty, look_of
 from dashboards.pareto.callbacks.active import STATE, shown_on
-from dashboards.pareto.figures.look import empty, look_of
 from dashboards.pareto.figures.robustness import degradation, in_and_out, rank_change, scenario_boxes, worst_scenario
 from dashboards.pareto.tables import label, table
 from dashboards.pareto.view import Page, Stored

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboards.pareto.figures.look import PALETTE, Look, dressed, empty, with_alpha
+from dashboards.look import PALETTE, Look, dressed, empty, with_alpha
 from optimization.ideal import scaled
 
 LEAST_SPOKES = 3

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboards.pareto.figures.look import CHOSEN, MARKED, Look, colour_bar, dressed, empty
+from dashboards.look import CHOSEN, MARKED, Look, colour_bar, dressed, empty
 from optimization.front_table import ID
 
 NOTHING = "no config passes the filter"

@@ -10,8 +10,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from dashboards.look import CHOSEN, DIVERGING, Look, colour_bar, dressed, empty
 from dashboards.pareto.figures.front import NOTHING
-from dashboards.pareto.figures.look import CHOSEN, DIVERGING, Look, colour_bar, dressed, empty
 from optimization.front_table import ID
 
 COLUMNS = 4

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboards.look import CHOSEN, MARKED, PALETTE, Look, colour_bar, dressed, empty
 from dashboards.pareto.figures.front import NOTHING
-from dashboards.pareto.figures.look import CHOSEN, MARKED, PALETTE, Look, colour_bar, dressed, empty
 from optimization.front_table import ID
 
 

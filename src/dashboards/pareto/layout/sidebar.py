@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dash import dcc, html
 
-from dashboards.pareto.layout.parts import button, choice, field, number, section
 from dashboards.pareto.view import SLIDER_STEPS, SLIDERS, WEIGHTS
+from dashboards.parts import button, choice, field, number, section
 from optimization.front_table import PRESETS
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from dash import dcc, html
 
-from dashboards.pareto.layout.parts import button, card, choice, field, graph_card
 from dashboards.pareto.tables import members_table
+from dashboards.parts import button, card, choice, field, graph_card
 from optimization.ideal import MODES
 
 FIRST = "overview"
