@@ -1,8 +1,8 @@
 """Faults on purpose (`exchange_simulator.md` 10): which requests they hit, and what they do to candles.
 
-A fault is `{match: {method?, path?, symbol?, nth?, probability?}, action, ...parameters, count, between?}`. The first
-one that fits a request takes it. What happens on the connection (no reply, resets) is done by `interference.py`, what
-happens to a websocket by `sockets.py`.
+A fault is `{match: {method?, path?, symbol?, account?, nth?, probability?}, action, ...parameters, count, between?}`.
+The first one that fits a request takes it. What happens on the connection (no reply, resets) is done by
+`interference.py`, what happens to orders, fills and accounts by `desk.py`, to websockets by `sockets.py`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ logger = logging.getLogger(__name__)
 
 # Action -> its parameters with defaults; None where there must be a value.
 ACTIONS: Mapping[str, Mapping[str, Any]] = {
-    "timeout": {"seconds": 3600.0},  # no reply, in real time
-    "http": {"status": 503, "body": "", "headers": {}, "content_type": "text/html"},
-    "ret": {"code": None, "msg": "", "status": 0},  # an error of the protocol; status 0: the usual one
-    "disconnect": {},  # the connection is closed before the reply
-    "reset": {},  # and inside it
+    # With `applied` these five come after the request was carried out, and nobody is told.
+    "timeout": {"seconds": 3600.0, "applied": False},  # no reply, in real time
+    "http": {"status": 503, "body": "", "headers": {}, "content_type": "text/html", "applied": False},
+    "ret": {"code": None, "msg": "", "status": 0, "applied": False},  # the protocol's error; status 0: the usual one
+    "disconnect": {"applied": False},  # the connection is closed before the reply
+    "reset": {"applied": False},  # and inside it
     "slow": {"ms": 100},
     "maintenance": {},  # 503 everywhere
     "clock_skew": {"ms": None},  # the stated server time
@@ -43,6 +44,19 @@ ACTIONS: Mapping[str, Mapping[str, Any]] = {
     "late": {"minutes": 5},  # the newest minutes are not there yet
     "truncated": {"share": 0.5},  # an archive that ends early
     "checksum": {},  # of an archive, and wrong
+    "reject": {"reason": None, "every": 1},  # every n-th order is refused, for a reason of the engine
+    "post_only_race": {},  # the price moves just beyond a post-only order before it is there
+    "cancel_race": {},  # an order is filled just before it would be cancelled
+    "stale": {"surface": None, "seconds": None},  # positions, orders or balance as they were before
+    "history_page_gap": {"every": 2},  # every n-th fill of a page is left out
+    "fill_duplicate": {"same_id": True},  # a fill, once it happens, is in the history twice
+    "fill_missing": {"for": 0.0},  # or not for so many seconds; 0: never
+    "fill_late": {"seconds": None},
+    "balance_jump": {"delta": None},
+    # `market` is the venue's name; price 0: at the market, pside "": that of the account's mode, long in hedge mode
+    "external_order": {"market": None, "side": None, "qty": None, "price": 0.0, "pside": "", "client_id": "web"},
+    "external_position": {"market": None, "size": None, "entry": 0.0, "pside": ""},
+    "listen_key_expire": {},  # the account's stream ends, and its key with it (Binance)
     "ws_refuse": {"status": 503},  # no upgrade
     "ws_drop": {"code": 1001},  # a websocket is closed; 1006: without a word
     "ws_silent": {},  # what would be pushed is not; pings and calls are answered
@@ -51,27 +65,35 @@ ACTIONS: Mapping[str, Mapping[str, Any]] = {
     "ws_garbage": {},  # a push breaks off
 }
 CANDLE_ACTIONS = frozenset({"missing", "duplicated", "reversed", "short", "partial", "late"})
+FILL_ACTIONS = frozenset({"fill_duplicate", "fill_missing", "fill_late"})
+ACCOUNT_ACTIONS = frozenset({"balance_jump", "external_order", "external_position", "listen_key_expire"})
 # Action -> the kinds of targets it is for, where these are not all requests.
 _KINDS: Mapping[str, Set[str]] = {
     **dict.fromkeys(CANDLE_ACTIONS, frozenset({"klines", "archive"})),
     "truncated": frozenset({"archive"}),
     "checksum": frozenset({"checksum"}),
+    **dict.fromkeys(("reject", "post_only_race"), frozenset({"create"})),
+    "cancel_race": frozenset({"cancel"}),
+    "history_page_gap": frozenset({"fills"}),
+    **dict.fromkeys(FILL_ACTIONS, frozenset({"fill"})),
     "ws_refuse": frozenset({"upgrade"}),
     "ws_drop": frozenset({"push", "pulse"}),
     **dict.fromkeys(("ws_silent", "ws_duplicate", "ws_reorder", "ws_garbage"), frozenset({"push"})),
 }
-_REQUESTS = frozenset({"klines", "archive", "checksum", "other"})
+STALE_SURFACES = frozenset({"orders", "positions", "balance"})
+_REQUESTS = frozenset({"klines", "archive", "checksum", "create", "cancel", "fills", "other"}) | STALE_SURFACES
 STATES = frozenset({"delist"})  # hold while they stand, hit no single request
-_MATCH_KEYS = ("method", "path", "symbol", "nth", "probability")
+_MATCH_KEYS = ("method", "path", "symbol", "account", "nth", "probability")
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which requests a fault is for. `nth` counts those that fit from 1; `path` is a glob."""
+    """Which requests a fault is for. `nth` counts those that fit from 1; `path` is a glob, `account` an API key."""
 
     method: str | None = None
     path: str = "*"
     symbol: str | None = None
+    account: str | None = None
     nth: int | None = None
     probability: float = 1.0
 
@@ -88,6 +110,7 @@ class Fault:
     between: tuple[int, int] | None
     met: int = 0
     fired: int = 0
+    orders: int = 0  # those of the requests that it struck
 
     def as_dict(self) -> dict[str, Any]:
         match = {key: getattr(self.match, key) for key in _MATCH_KEYS}
@@ -99,16 +122,18 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A request as faults see it. `symbol` is the venue's name or empty, `kind` klines, archive, checksum or other.
+    """A request as faults see it: what it is about (see `surfaces.py`), the venue's name of a symbol, an API key.
 
-    Of websockets it is upgrade when one is opened, push when something is sent unasked, pulse when the venue looks
-    after the connection; the method is WS then, the path that of the connection.
+    Its kind is fill if it stands for a fill that has just happened. Of websockets it is upgrade when one is opened,
+    push when something is sent unasked, pulse when the venue looks after the connection; the method is WS then, the
+    path that of the connection.
     """
 
     method: str
     path: str
     symbol: str
     kind: str
+    account: str = ""
 
 
 @dataclass
@@ -188,10 +213,15 @@ class FaultBook:
 
 def _fits(fault: Fault, target: Target) -> bool:
     match = fault.match
+    if fault.action in ACCOUNT_ACTIONS and not target.account:
+        return False
+    if fault.action == "stale" and target.kind != fault.parameters["surface"]:
+        return False
     return (
         target.kind in _KINDS.get(fault.action, _REQUESTS)
         and (match.method is None or match.method.upper() == target.method)
         and (match.symbol is None or match.symbol == target.symbol)
+        and (match.account is None or match.account == target.account)
         and fnmatchcase(target.path, match.path)
     )
 

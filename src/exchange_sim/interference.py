@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,15 +14,16 @@ from aiohttp import web
 
 from exchange_sim import archives
 from exchange_sim.faults import Fault, Target
+from exchange_sim.surfaces import ACCOUNT_HEADERS, kind_of
 from exchange_sim.venue import FAULT, Venue
-from exchange_sim.wire import VenueError, error_reply, json_reply, public_parameters
+from exchange_sim.wire import VenueError, error_reply, json_reply, parameters_of, public_parameters
 
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CONTROL_PREFIX = "/sim/"
-KLINE_PATHS = frozenset({"/fapi/v1/klines", "/v5/market/kline"})
+LISTEN_KEY_PREFIX = "/ws/"
 REQUESTS_KEPT = 100_000
 
 
@@ -42,47 +43,63 @@ class RequestRecord:
 
 
 class Interference:
-    """The middleware of a venue's server. The control interface is neither logged nor disturbed."""
+    """The middleware of a venue's server. The control interface is neither logged nor disturbed.
 
-    def __init__(self, venue: Venue) -> None:
-        self.venue = venue
+    `settled` is called once everything is done that a request led to, before it is answered.
+    """
+
+    def __init__(self, venue: Venue, settled: Callable[[], None] = lambda: None) -> None:
+        self.venue, self._settled = venue, settled
         self.requests: deque[RequestRecord] = deque(maxlen=REQUESTS_KEPT)
 
     @web.middleware
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith(CONTROL_PREFIX):
-            return await handler(request)
+            return await self._handled(request, handler)
         started = time.perf_counter()
-        status = 0
+        status, params = 0, {}
         try:
-            response = await self._answer(request, handler)
+            params = await parameters_of(request)
+            response = await self._answer(request, handler, params)
             status = 0 if request.transport is None or request.transport.is_closing() else response.status
             return response
         finally:
-            ms = (time.perf_counter() - started) * 1000.0
-            params = public_parameters(request.query)
-            record = RequestRecord(self.venue.now_ms(), request.method, request.path, params, status, ms)
-            self.requests.append(record)
-            logger.debug(
-                "sim_request method=%s path=%s params=%s status=%d ms=%.1f",
-                record.method, record.path, params, status, ms,
-            )  # fmt: skip
+            self._log(request, public_parameters(params), status, (time.perf_counter() - started) * 1000.0)
 
-    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        fault = self.venue.faults.take(_target(request), self.venue.now_ms())
-        if fault is not None:
-            request[FAULT] = fault
-            response = await self._disturb(request, fault)
-            if response is not None:
-                return response
+    def _log(self, request: web.Request, params: dict[str, str], status: int, ms: float) -> None:
+        record = RequestRecord(self.venue.now_ms(), request.method, _public_path(request), params, status, ms)
+        self.requests.append(record)
+        logger.debug(
+            "sim_request method=%s path=%s params=%s status=%d ms=%.1f",
+            record.method, record.path, params, status, ms,
+        )  # fmt: skip
+
+    async def _answer(self, request: web.Request, handler: Handler, params: Mapping[str, str]) -> web.StreamResponse:
+        fault = self.venue.faults.take(_target(request, params), self.venue.now_ms())
+        if fault is None:
+            return await self._reply(request, handler)
+        request[FAULT] = fault
+        if fault.parameters.get("applied"):
+            await self._reply(request, handler)
+        disturbed = await self._disturb(request, fault)
+        return disturbed if disturbed is not None else await self._reply(request, handler)
+
+    async def _reply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The handler's reply; what it refuses is a reply as well."""
         try:
-            return await handler(request)
+            return await self._handled(request, handler)
         except VenueError as exc:
             return error_reply(request.path, exc, self.venue.now_ms())
         except web.HTTPNotFound:
             logger.debug("sim_unknown method=%s path=%s", request.method, request.path)
             text = f"Path {request.path}, Method {request.method} is not served here"
             return json_reply({"code": -5000, "msg": text}, 404)
+
+    async def _handled(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        finally:
+            self._settled()
 
     async def _disturb(self, request: web.Request, fault: Fault) -> web.StreamResponse | None:
         """The reply a fault gives instead of the handler's; None if the handler goes on."""
@@ -106,13 +123,19 @@ class Interference:
         return None
 
 
-def _target(request: web.Request) -> Target:
+def _target(request: web.Request, params: Mapping[str, str]) -> Target:
     path = request.path
-    symbol = request.match_info.get("symbol") or request.query.get("symbol", "")
-    kind = "klines" if path in KLINE_PATHS else "other"
+    symbol = request.match_info.get("symbol") or params.get("symbol", "")
+    account = next((request.headers[name] for name in ACCOUNT_HEADERS if name in request.headers), "")
+    kind = kind_of(request.method, path)
     if path.startswith(archives.PREFIX) and not path.endswith("/"):
         kind = "checksum" if path.endswith(archives.CHECKSUM_SUFFIX) else "archive"
-    return Target(request.method, path, symbol, kind)
+    return Target(request.method, path, symbol, kind, account)
+
+
+def _public_path(request: web.Request) -> str:
+    """The path as it may be logged: a listen key opens an account's stream."""
+    return f"{LISTEN_KEY_PREFIX}*" if request.path.startswith(LISTEN_KEY_PREFIX) else request.path
 
 
 def _hang_up(request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ from functools import partial
 
 from aiohttp import web
 
-from core.clock import Clock, ManualClock
+from core.clock import Clock, ManualClock, SystemClock
 from core.errors import ConfigError
 from exchange_sim.driver import Driver
 from exchange_sim.faults import Fault, FaultBook, spoil
@@ -46,6 +46,7 @@ class Venue:
         self.sockets = Hub(faults, self.now_ms)
         for name, engine in self.engines.items():
             engine.subscribe(partial(self.sockets.tell, name))
+        self._lead_ms = 0  # of the venue's time over the machine's, as clients know it
         self._listeners: list[Callable[[], None]] = [self.sockets.move]
 
     @property
@@ -81,11 +82,19 @@ class Venue:
         self.clock.advance(ms)
         self.pulse()
 
-    def stated_ms(self, request: web.Request) -> int:
-        """The time as told to this request: a fault may skew it."""
+    def skew_ms(self, request: web.Request) -> int:
+        """By how much a fault shifts the time as told to this request."""
         fault = request.get(FAULT)
-        skew = int(fault.parameters["ms"]) if fault is not None and fault.action == "clock_skew" else 0
-        return self.now_ms() + skew
+        return int(fault.parameters["ms"]) if fault is not None and fault.action == "clock_skew" else 0
+
+    def stated_ms(self, request: web.Request) -> int:
+        """The time as told to this request."""
+        self._lead_ms = self.now_ms() - SystemClock().now_ms()
+        return self.now_ms() + self.skew_ms(request)
+
+    def clients_ms(self) -> int:
+        """The time as clients reckon it that were told it last: they go on by the machine's clock."""
+        return SystemClock().now_ms() + self._lead_ms
 
     def is_trading(self, item: Instrument) -> bool:
         return item.market.active and not self.faults.delisted(item.id, self.now_ms())

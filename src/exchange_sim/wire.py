@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ from aiohttp import web
 from markets.candle import PRICE_FIELDS, Candles
 
 BYBIT_PREFIX = "/v5/"
-SECRET_PARAMETERS = frozenset({"signature", "apikey", "api_key", "secret", "token", "passphrase"})
+SECRET_PARAMETERS = frozenset({"signature", "sign", "apikey", "api_key", "secret", "token", "passphrase", "listenkey"})
 
 
 class VenueError(Exception):
@@ -80,6 +82,18 @@ def integer(query: Mapping[str, str], name: str, error: VenueError) -> int | Non
         return int(text)
     except ValueError:
         raise error from None
+
+
+async def parameters_of(request: web.Request) -> dict[str, str]:
+    """What a request asks, wherever it stands: in the query, in a form (Binance) or in JSON (Bybit)."""
+    found = dict(request.query)
+    text = (await request.read()).decode(errors="replace") if request.can_read_body else ""
+    if not text.startswith("{"):
+        return found | dict(parse_qsl(text))
+    with suppress(ValueError):
+        content = json.loads(text)
+        found |= {name: value if isinstance(value, str) else json.dumps(value) for name, value in content.items()}
+    return found
 
 
 def public_parameters(query: Mapping[str, str]) -> dict[str, str]:

@@ -96,6 +96,7 @@ class Streams:
 
     def __init__(self, desk: Desk, listen_keys: ListenKeys) -> None:
         self.desk, self.listen_keys = desk, listen_keys
+        desk.on_expiry = self._expire
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/ws/{name}", self.open)]
@@ -108,3 +109,8 @@ class Streams:
         if account is None:
             raise web.HTTPBadRequest(text="listen key is unknown or has expired")
         return await hub.serve(request, PROTOCOL, UserStream(self.desk, self.listen_keys, name), account)
+
+    def _expire(self, account: str) -> None:
+        """End the streams of an account before their time, and their key with them."""
+        self.listen_keys.close(account)
+        self.desk.venue.sockets.move()
