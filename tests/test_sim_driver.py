@@ -134,6 +134,7 @@ def test_catching_up() -> None:
     put(engine, "sell short 1 @ 120", T0)
     driver.advance(T0 + 4 * MINUTE_MS + 30_000)
     assert fill_times(engine) == [(120, 95.0), (240, 120.0)]
+    assert [fill.id for fill in engine.fills(KEY)] == [1, 2]
     assert engine.quotes.last[A] == 100.0
 
 

@@ -99,10 +99,9 @@ class Driver:
         """Whole minutes from `start` up to `end`, a day at a time: nobody looks at days without orders."""
         while start < end:
             until = min(end, (start // DAY_MS + 1) * DAY_MS)
-            for name, engine in self.engines.items():
+            for engine in self.engines.values():
                 minutes = self._minutes(_watched(engine), start, until)
                 for ts in sorted(minutes):
-                    self._last[name].move(ts)
                     if self.stepped:
                         engine.on_minute(minutes[ts])
                     else:

@@ -12,7 +12,10 @@ import pytest
 from trading_cases import BTC, ETH, KEY, SECRET, START, Bench, trade_on
 
 from core.clock import DAY_MS, MINUTE_MS, ScaledClock, SystemClock
-from exchange_sim.trading.records import BYBIT, Order
+from exchange_sim.bybit.rows import wallet_row
+from exchange_sim.sources import sample_market
+from exchange_sim.trading.account import Account
+from exchange_sim.trading.records import BYBIT, Order, Position, Quotes
 from live.fills.sources.bybit import BybitFills
 
 trade = partial(trade_on, "bybit")
@@ -57,6 +60,18 @@ def test_balance() -> None:
         assert bound == pytest.approx(bench.account.margin(bench.engine.quotes), abs=1e-7)
 
     trade(case)
+
+
+def test_wallet_to_the_last_bit() -> None:
+    """Whatever the open profit is, the stated equity less the stated profit is the wallet."""
+    market = sample_market().by_symbol[BTC].market
+    account = Account(KEY, 0.0, 10.0)
+    for i in range(200):
+        account.wallet = 1000.0 + 0.1 * i + i / 7.0
+        account.put_position(Position(BTC, "long", 0.013 + 0.001 * i, 60_000.0 + i / 3.0))
+        row = wallet_row(account, account.wallet, Quotes({BTC: market}, {BTC: 60_123.4}), "USDT")
+        assert float(row["totalEquity"]) - float(row["totalPerpUPL"]) == account.wallet
+        assert float(row["totalEquity"]) == account.equity(Quotes({BTC: market}, {BTC: 60_123.4}))
 
 
 @pytest.mark.parametrize("hedge", [True, False], ids=["hedge", "one-way"])
@@ -509,6 +524,8 @@ def test_parameters_that_are_refused() -> None:
             (rest.privatePostV5AccountSetMarginMode, {"setMarginMode": "WILD"}),
             (rest.privatePostV5PositionSetLeverage, {"category": "linear", "symbol": "BTCUSDT", "buyLeverage": "5",
                                                      "sellLeverage": "6"}),
+            (rest.privatePostV5PositionSetLeverage, {"category": "linear", "symbol": "BTCUSDT", "buyLeverage": "101",
+                                                     "sellLeverage": "101"}),
             (rest.privatePostV5PositionSetLeverage, {"category": "linear", "symbol": "BTCUSDT", "buyLeverage": "0.5",
                                                      "sellLeverage": "0.5"}),
             (rest.privatePostV5OrderCancel, {"category": "linear", "symbol": "BTCUSDT"}),

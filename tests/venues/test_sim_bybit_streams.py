@@ -97,21 +97,6 @@ def test_trades_balance_positions() -> None:
     trade(case)
 
 
-def test_accounts_are_told_their_own() -> None:
-    """What others do is nobody's business."""
-
-    async def case(bench: Bench) -> None:
-        task = await watching(bench)
-        other = bench.engine.account("other")
-        other.hedge = True
-        request = OrderRequest(BTC, "buy", "long", "limit", 0.01, bench.price(0.99))
-        bench.engine.submit("other", request, bench.now)
-        mine = bench.place("buy", "long", 0.02, bench.price(0.99))
-        assert [order["amount"] for order in await within(task)] == [mine.qty]
-
-    trade(case)
-
-
 def test_market_streams() -> None:
     """Candles, tickers and the book follow the clock: what REST would answer at that moment."""
 
@@ -193,6 +178,20 @@ def test_private_protocol() -> None:
     raw(case)
 
 
+def test_accounts_are_told_their_own() -> None:
+    """What others do is nobody's business."""
+
+    async def case(bench: Bench, ws: Raw) -> None:
+        await ws.join()
+        bench.engine.account("other").hedge = True
+        request = OrderRequest(BTC, "buy", "long", "limit", 0.01, bench.price(0.99))
+        bench.engine.submit("other", request, bench.now)
+        bench.place("buy", "long", 0.02, bench.price(0.99))
+        assert (await ws.hear())["data"][0]["qty"] == "0.020"
+
+    raw(case)
+
+
 def test_private_keys() -> None:
     """Where secrets are known a login needs one of them."""
 
@@ -240,7 +239,8 @@ def test_public_protocol() -> None:
             (0, False), (0, True), (MINUTE_MS, True), (2 * MINUTE_MS, False),
         ]  # fmt: skip
         assert told[1]["end"] == first + MINUTE_MS - 1
-        await ws.ask({"op": "unsubscribe", "args": ["kline.1.BTCUSDT"]})
+        bench.sim.venue.pulse()  # nothing is new
+        assert (await ws.ask({"op": "unsubscribe", "args": ["kline.1.BTCUSDT"]}))["op"] == "unsubscribe"
         await ws.ask({"op": "subscribe", "args": ["orderbook.1.BTCUSDT"]})
         book = await ws.hear()
         assert (book["type"], book["data"]["s"], len(book["data"]["b"])) == ("snapshot", "BTCUSDT", 1)
@@ -285,6 +285,18 @@ def test_drop(code: int) -> None:
         assert len(await within(again)) == 1
 
     trade(case)
+
+
+def test_drop_without_a_word() -> None:
+    """Code 1006 is a connection that is gone; no close is sent."""
+
+    async def case(bench: Bench, ws: Raw) -> None:
+        await ws.join()
+        bench.sim.faults.add("ws_drop", code=1006)
+        bench.sim.venue.pulse()
+        assert (await within(ws.ws.receive())).type is not aiohttp.WSMsgType.CLOSE
+
+    raw(case)
 
 
 def test_drop_at_a_message() -> None:
