@@ -7,7 +7,7 @@ path that has been walked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 
@@ -16,6 +16,7 @@ import numpy as np
 from candles.fill import floor_minute, sort_candles
 from candles.resample import aggregate
 from core.clock import DAY_MS, MINUTE_MS
+from core.errors import ConfigError
 from markets.candle import CANDLE_DTYPE, Candles
 from markets.market import Market
 
@@ -80,6 +81,18 @@ class VenueMarket:
         self._day = lru_cache(maxsize=DAYS_IN_MEMORY)(self._load_day)
         self._day_total = lru_cache(maxsize=None)(self._sum_day)
 
+    def with_fees(self, maker: float | None = None, taker: float | None = None) -> VenueMarket:
+        """The same market with other fees, where they are given."""
+        items = [
+            replace(item, market=replace(
+                item.market,
+                maker_fee=item.market.maker_fee if maker is None else maker,
+                taker_fee=item.market.taker_fee if taker is None else taker,
+            ))
+            for item in self.by_id.values()
+        ]  # fmt: skip
+        return VenueMarket(items, self.minutes, self.note)
+
     def put(self, symbol: str, rows: Candles) -> None:
         """Candles that replace others from now on, minute by minute."""
         before = self._put.get(symbol, np.empty(0, CANDLE_DTYPE))
@@ -87,6 +100,13 @@ class VenueMarket:
         self.version += 1
         self._day.cache_clear()
         self._day_total.cache_clear()
+
+    def find(self, name: str) -> Instrument:
+        """An instrument by the venue's name or ours. Raises ConfigError naming those there are."""
+        item = self.by_symbol.get(name) or self.by_id.get(name)
+        if item is None:
+            raise ConfigError(f"no market {name} here; there are {', '.join(self.by_symbol)}")
+        return item
 
     def finished(self, item: Instrument, start_ms: int, end_ms: int) -> Candles:
         """The whole minutes that open from `start_ms` through `end_ms`, none before the launch."""

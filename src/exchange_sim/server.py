@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from aiohttp import web
@@ -27,6 +28,7 @@ from exchange_sim.control import Control
 from exchange_sim.faults import FaultBook
 from exchange_sim.interference import Interference, RequestRecord
 from exchange_sim.market import VenueMarket
+from exchange_sim.persistence import Persistence
 from exchange_sim.proto_binance import BinanceProtocol
 from exchange_sim.proto_bybit import BybitProtocol
 from exchange_sim.redirect import PROTOCOLS, endpoints_of
@@ -47,7 +49,7 @@ class SimConfig:
     """A venue to be. `port` 0 is any free one; `seed` decides faults with a probability; no `token`: one is made.
 
     `trading` is how orders are filled, `secrets` the API keys and secrets that signatures are checked against; without
-    any, every pair is accepted.
+    any, every pair is accepted. With a `state_dir` the accounts outlive the venue; not for stepped clocks.
     """
 
     market: VenueMarket = field(default_factory=sample_market)
@@ -59,6 +61,7 @@ class SimConfig:
     token: str = ""
     trading: Options = field(default_factory=Options)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    state_dir: Path | None = None
 
 
 class SimServer:
@@ -78,7 +81,8 @@ class SimServer:
         self.token = self.config.token or os.urandom(16).hex()
         self.port = 0
         self.closing = asyncio.Event()
-        self._interference = Interference(self.venue)
+        self._state = Persistence(self.venue, self.config.state_dir) if self.config.state_dir else None
+        self._interference = Interference(self.venue, self._state.save if self._state else lambda: None)
         self._runner: web.AppRunner | None = None
         self._pulse: asyncio.Task[None] | None = None
 
@@ -109,7 +113,9 @@ class SimServer:
         self.faults.clear()
 
     async def start(self) -> None:
-        """Listen. Raises RunError if the port is taken."""
+        """Listen. Raises RunError if the port is taken, DataError if accounts that were saved cannot be read."""
+        if self._state is not None:
+            self._state.load()
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=GRACE_S)
         await self._runner.setup()
         try:

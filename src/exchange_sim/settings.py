@@ -15,7 +15,22 @@ start: 2025-06-01
 speed: 1
 // of the clock; with 0 it moves by POST /sim/v1/clock/advance only
 seed: 0
-// of faults with a probability
+// of faults with a probability, and of the fill model probabilistic
+balance: 1000
+// of an account when its API key is first used
+fill_model: strict
+// or touch, pessimistic, probabilistic (fill_probability: 0.5), partial (participation: 0.1 of a candle's volume)
+slippage: 0.0002
+// of market orders, and of limit orders that cross
+fees: {maker: 0.0002, taker: 0.0005}
+// in place of those of the markets
+funding: {rate: 0.0001, interval_hours: 8}
+// without it none
+liquidation: false
+auth: any
+// or strict: only the API keys of secrets: {"key": "secret"}, and their signatures
+state_dir: caches/sim
+// where accounts outlive the venue; not with speed 0
 faults: [{match: {path: "/fapi/v1/klines"}, action: "http", status: 429, count: 2}]
 """
 
@@ -28,10 +43,15 @@ from config.text import read_hjson
 from core.clock import Clock, ManualClock, ScaledClock, SystemClock
 from core.dates import date_to_ts
 from core.errors import ConfigError
+from core.redaction import hide
 from exchange_sim.market import VenueMarket
+from exchange_sim.persistence import saved_until
 from exchange_sim.redirect import PROTOCOLS
 from exchange_sim.server import SimConfig
 from exchange_sim.sources import directory_market, sample_market, store_market
+from exchange_sim.trading.engine import Options
+from exchange_sim.trading.matching import FillModel
+from exchange_sim.trading.upkeep import Funding
 
 DEFAULTS: dict[str, Any] = {
     "protocols": list(PROTOCOLS),
@@ -43,8 +63,20 @@ DEFAULTS: dict[str, Any] = {
     "start": "",
     "speed": 1.0,
     "seed": 0,
+    "balance": 1000.0,
+    "fill_model": "strict",
+    "fill_probability": 1.0,
+    "participation": 0.1,
+    "slippage": 0.0002,
+    "fees": {},
+    "funding": {},
+    "liquidation": False,
+    "auth": "any",
+    "secrets": {},
+    "state_dir": "",
     "faults": [],
 }
+MEMBERS: dict[str, tuple[str, ...]] = {"fees": ("maker", "taker"), "funding": ("rate", "interval_hours")}
 
 
 def read_sim_config(path: Path | None, port: int = 0, protocols: tuple[str, ...] | None = None) -> SimConfig:
@@ -59,32 +91,73 @@ def read_sim_config(path: Path | None, port: int = 0, protocols: tuple[str, ...]
     for key, value in content.items():
         _check(where, key, value)
     values = {**DEFAULTS, **content}
-    clock = _clock(values, where)
+    state_dir = Path(values["state_dir"]).expanduser() if values["state_dir"] else None
+    clock = _clock(values, where, saved_until(state_dir) if state_dir else None)
+    market = _market(values, clock)
     return SimConfig(
-        market=_market(values, clock),
+        market=market.with_fees(**values["fees"]) if values["fees"] else market,
         clock=clock,
         protocols=protocols or tuple(values["protocols"]),
         port=port,
         faults=tuple(values["faults"]),
         seed=values["seed"],
+        trading=_trading(values),
+        secrets=_secrets(values, where),
+        state_dir=state_dir,
     )
+
+
+def _trading(values: dict[str, Any]) -> Options:
+    model = FillModel(values["fill_model"], values["fill_probability"], values["seed"], values["participation"])
+    if values["funding"] and "rate" not in values["funding"]:
+        raise ConfigError("funding needs a rate: {rate: 0.0001, interval_hours: 8}")
+    funding = Funding(**values["funding"]) if values["funding"] else None
+    if funding is not None and (type(funding.interval_hours) is not int or funding.interval_hours < 1):
+        raise ConfigError(f"funding: interval_hours is {funding.interval_hours!r}, a whole number of hours is needed")
+    return Options(values["balance"], model, values["slippage"], funding, values["liquidation"])
+
+
+def _secrets(values: dict[str, Any], where: str) -> dict[str, str]:
+    """Those that signatures are checked against: none unless `auth` is strict."""
+    auth, secrets = values["auth"], values["secrets"]
+    if auth not in ("any", "strict"):
+        raise ConfigError(f"{where}: auth is {auth!r}, any or strict is needed")
+    if auth == "any":
+        return {}
+    if not secrets or not all(isinstance(secret, str) and secret for secret in secrets.values()):
+        raise ConfigError(f'{where}: auth strict needs secrets: {{"key": "secret"}} of at least one account')
+    hide(*secrets, *secrets.values())
+    return dict(secrets)
 
 
 def _check(where: str, key: str, value: Any) -> None:
     if key not in DEFAULTS:
         raise ConfigError(f"{where} has unknown key {key}; known are {', '.join(DEFAULTS)}")
     wanted = type(DEFAULTS[key])
-    right = isinstance(value, int | float) if wanted is float else isinstance(value, wanted)
-    if not right or isinstance(value, bool):
+    if not _is(value, wanted):
         raise ConfigError(f"{where}: {key} is {value!r}, {wanted.__name__} is needed")
+    for name in value if key in MEMBERS else ():
+        if name not in MEMBERS[key] or not _is(value[name], float):
+            raise ConfigError(
+                f"{where}: {key} has {name}: {value[name]!r}; it takes numbers: {', '.join(MEMBERS[key])}"
+            )
 
 
-def _clock(values: dict[str, Any], where: str) -> Clock:
-    """Stepped at speed 0; the machine's own without a start and at speed 1; scaled otherwise."""
+def _is(value: Any, wanted: type) -> bool:
+    if isinstance(value, bool) or wanted is bool:
+        return isinstance(value, bool) and wanted is bool
+    return isinstance(value, int | float if wanted is float else wanted)
+
+
+def _clock(values: dict[str, Any], where: str, saved_ms: int | None) -> Clock:
+    """Stepped at speed 0; the machine's own without a start and at speed 1; scaled otherwise.
+
+    A venue with a start of its own goes on where its accounts were saved.
+    """
     speed = float(values["speed"])
     if speed < 0.0:
         raise ConfigError(f"{where}: speed is {speed:g}, it must be 0 (stepped) or above")
-    start_ms = date_to_ts(values["start"]) if values["start"] else SystemClock().now_ms()
+    start_ms = max(date_to_ts(values["start"]), saved_ms or 0) if values["start"] else SystemClock().now_ms()
     if speed == 0.0:
         return ManualClock(start_ms)
     return ScaledClock(start_ms, speed) if values["start"] or speed != 1.0 else SystemClock()

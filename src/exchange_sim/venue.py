@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
+import numpy as np
 from aiohttp import web
 
-from core.clock import Clock, ManualClock, SystemClock
+from candles.fill import floor_minute
+from core.clock import MINUTE_MS, Clock, ManualClock, SystemClock
 from core.errors import ConfigError
 from exchange_sim.driver import Driver
 from exchange_sim.faults import Fault, FaultBook, spoil
@@ -80,6 +82,27 @@ class Venue:
         if ms < 0:
             raise ConfigError(f"cannot advance by {ms} ms: time does not go back")
         self.clock.advance(ms)
+        self.pulse()
+
+    def trade(self, item: Instrument, price: float) -> None:
+        """Have a contract trade at a price now; the rest of the minute stays there. Raises ConfigError for a bad price.
+
+        At a full minute, when nothing has happened in the new one, it is the minute before that ends there.
+        """
+        if not 0.0 < price < float("inf"):
+            raise ConfigError(f"price of {item.id} is {price:g}, it must be above 0")
+        self.settle()
+        now_ms, minute = self.now_ms(), floor_minute(self.now_ms())
+        at = minute if now_ms > minute else minute - MINUTE_MS
+        row = self.market.finished(item, at, at).copy()
+        if not len(row):
+            raise ConfigError(f"{item.id} is not traded at this time; put candles first")
+        for name in ("o", "h", "l", "c") if at == minute else ("c",):
+            row[name] = price
+        row["h"], row["l"] = np.maximum(row["h"], price), np.minimum(row["l"], price)
+        self.market.put(item.symbol, row)
+        for engine in self.engines.values():
+            engine.on_price(item.symbol, price, now_ms)
         self.pulse()
 
     def skew_ms(self, request: web.Request) -> int:

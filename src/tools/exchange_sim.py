@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs a simulated exchange on this machine: market data as Binance and Bybit serve it, archives, CoinGecko."""
+"""Runs a simulated exchange on this machine: Binance and Bybit with candles, accounts and orders; no keys needed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,17 @@ examples:
 
 The config is HJSON with these keys, all optional:
   data: sample | cache | DIRECTORY, data_seed, exchange, cache_dir, market_settings,
-  start: 2025-06-01, speed: 1 (0: stepped), protocols, seed, faults: [{match: {...}, action: ...}]
+  start: 2025-06-01, speed: 1 (0: stepped), protocols, seed, faults: [{match: {...}, action: ...}],
+  balance: 1000, fees: {maker: 0.0002, taker: 0.0005}, slippage: 0.0002, funding: {rate: 0.0001, interval_hours: 8},
+  fill_model: strict | touch | pessimistic | probabilistic | partial, fill_probability, participation,
+  liquidation: false, auth: any | strict, secrets: {"key": "secret"}, state_dir: DIRECTORY (accounts outlive the venue)
 
-It runs until Ctrl-C, or until POST /sim/v1/shutdown with the token that it prints; an endpoints file that it wrote
-is removed then. No orders are simulated yet.
+Any API key has an account of its own, made when it is first used, unless auth is strict. Prices, accounts, faults, time
+and the request log are at hand under /sim/v1 with the token that is printed, for example:
+  curl -H "X-Sim-Token: TOKEN" "URL/sim/v1/state?protocol=bybit"
+  curl -H "X-Sim-Token: TOKEN" -d '{"symbol": "BTCUSDT", "price": 95000}' URL/sim/v1/price
+
+It runs until Ctrl-C, or until POST /sim/v1/shutdown; an endpoints file that it wrote is removed then.
 """
 
 
@@ -34,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default 0: any free one)")
     p.add_argument("--protocol", metavar="binance,bybit", help="protocols to speak (default both)")
     p.add_argument(
-        "--config", type=Path, metavar="FILE", help="market, clock and faults (default: sample, time of day)"
+        "--config", type=Path, metavar="FILE", help="market, clock, trading and faults (default: sample, time of day)"
     )
     p.add_argument("--write-endpoints", type=Path, metavar="PATH", help="write a custom endpoints file for this venue")
     add_log_level(p)

@@ -128,7 +128,10 @@ def test_request_log() -> None:
             (NOW + 10, "GET", "/fapi/v1/ping", {}, 200),
         ]
         assert (await control(sim, "GET", f"requests?since={NOW + 1}"))[1] == records[1:]
-        assert (await control(sim, "GET", "stats"))[1] == {"GET /fapi/v1/klines": 1, "GET /fapi/v1/ping": 1}
+        assert (await control(sim, "GET", "stats"))[1] == {
+            "GET /fapi/v1/klines": {"calls": 1, "weight": 5, "per_minute": 1.0},
+            "GET /fapi/v1/ping": {"calls": 1, "weight": 1, "per_minute": 1.0},
+        }
 
     in_venue("binance", case)
 
