@@ -133,7 +133,7 @@ class Hub:
 
     async def serve(self, request: web.Request, protocol: str, stream: Stream, account: str = "") -> web.StreamResponse:
         """Answer an upgrade, and be there until the connection ends."""
-        fault = self._fault(request.path, "upgrade")
+        fault = self._fault(request.path, "upgrade", account)
         if fault is not None:
             return web.Response(status=int(fault.parameters["status"]))
         socket = Socket(request, protocol, account)
@@ -155,7 +155,7 @@ class Hub:
         """Push what has changed with time, and let faults act that wait for no message."""
         for socket, stream in list(self._streams.items()):
             socket.release()
-            fault = self._fault(socket.path, "pulse")
+            fault = self._fault(socket.path, "pulse", socket.account)
             if fault is not None:
                 self._drop(socket, fault)
             else:
@@ -164,7 +164,7 @@ class Hub:
     def push(self, socket: Socket, contents: Iterable[Any]) -> None:
         """Send what the client did not ask for; each message may meet a fault."""
         for content in contents:
-            fault = self._fault(socket.path, "push")
+            fault = self._fault(socket.path, "push", socket.account)
             if fault is not None and fault.action == "ws_drop":
                 self._drop(socket, fault)
                 return
@@ -183,8 +183,8 @@ class Hub:
             self.drop(socket)
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _fault(self, path: str, kind: str) -> Fault | None:
-        return self.faults.take(Target("WS", path, "", kind), self._now_ms())
+    def _fault(self, path: str, kind: str, account: str) -> Fault | None:
+        return self.faults.take(Target("WS", path, "", kind, account), self._now_ms())
 
     def _drop(self, socket: Socket, fault: Fault) -> None:
         self.drop(socket, int(fault.parameters["code"]))

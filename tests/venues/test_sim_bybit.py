@@ -12,10 +12,11 @@ import pytest
 from trading_cases import BTC, ETH, KEY, SECRET, START, Bench, trade_on
 
 from core.clock import DAY_MS, MINUTE_MS, ScaledClock, SystemClock
+from exchange_sim.bybit.refusals import order_refusal
 from exchange_sim.bybit.rows import wallet_row
 from exchange_sim.sources import sample_market
 from exchange_sim.trading.account import Account
-from exchange_sim.trading.records import BYBIT, Order, Position, Quotes
+from exchange_sim.trading.records import BYBIT, Order, Position, Quotes, Reject
 from live.fills.sources.bybit import BybitFills
 
 trade = partial(trade_on, "bybit")
@@ -452,6 +453,16 @@ def test_orders_that_are_refused(changes: dict[str, Any], error: type[Exception]
         assert len(bench.account.open_orders) == 1
 
     trade(case)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["bad_symbol", "not_trading", "lot_size", "price_filter", "position_side", "min_qty", "min_notional", "post_only",
+     "duplicate_client_id", "reduce_only", "too_many_orders", "insufficient_margin"],
+)  # fmt: skip
+def test_every_reason_has_a_code(reason: str) -> None:
+    """Each reason of section 6.2 can be stated, also by a fault."""
+    assert order_refusal(Reject(reason, "")).code in (10001, 110007, 110017, 110020, 110072, 110074, 110094)
 
 
 def test_too_many_orders() -> None:

@@ -367,6 +367,20 @@ def test_duplicate_reorder_garbage() -> None:
     raw(case)
 
 
+def test_faults_of_one_account() -> None:
+    """A fault may be for one key's connections only."""
+
+    async def case(bench: Bench, ws: Raw) -> None:
+        await ws.join()
+        other = bench.sim.faults.add("ws_silent", account="other", count=0)
+        mine = bench.sim.faults.add("ws_duplicate", account=KEY)
+        bench.place("buy", "long", 0.01, bench.price(0.9))
+        assert (other.fired, mine.fired) == (0, 1)
+        assert [(await ws.hear())["topic"] for _ in range(2)] == ["order", "order"]
+
+    raw(case)
+
+
 def test_faults_of_sockets_leave_requests_alone() -> None:
     """A fault of pushes is not used up by a request, nor one of requests by a push."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from exchange_sim.trading.engine import POST_ONLY_REASON
 from exchange_sim.trading.records import Reject
 from exchange_sim.wire import VenueError
 
@@ -20,6 +21,7 @@ _ORDER: Mapping[str, tuple[int, str]] = {
     "reduce_only": (110017, "current position is zero, cannot fix reduce-only order qty"),
     "too_many_orders": (110020, "Not allowed to have more than 500 active orders"),
     "insufficient_margin": (110007, "ab not enough for new order"),
+    "post_only": (PARAMETER_ERROR, POST_ONLY_REASON),  # the engine takes such an order; a fault may refuse it
     "unknown_order": (110001, "order not exists or too late to cancel"),
 }
 _LEVERAGE: Mapping[str, tuple[int, str]] = {
