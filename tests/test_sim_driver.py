@@ -96,6 +96,16 @@ def test_the_open_is_seen() -> None:
     assert fill_times(engine) == [(0, 96.0)]
 
 
+def test_a_full_minute_is_not_open_yet() -> None:
+    """At a full minute the price is the last close; what the next one opens at comes right after."""
+    engine, driver = driven(FLAT, (95.0, 101.0, 95.0, 101.0))
+    put(engine, "buy long 1 @ 96", T0)
+    driver.advance(T0 + MINUTE_MS)
+    assert (fill_times(engine), engine.quotes.last[A]) == ([], 100.0)
+    driver.advance(T0 + MINUTE_MS + 1)
+    assert fill_times(engine) == [(60, 96.0)]
+
+
 @pytest.mark.parametrize(("placed", "filled"), [(0, [(20, 90.5)]), (18, [(20, 90.5)]), (30, [])])
 def test_orders_placed_within_the_minute(placed: int, filled: list[tuple[int, float]]) -> None:
     """An order sees the path from its own time on: prices from before it do not fill it when the minute ends."""

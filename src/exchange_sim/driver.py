@@ -66,9 +66,9 @@ class Driver:
     ) -> None:
         self.market, self.engines, self.stepped = market, engines, stepped
         self.now_ms = start_ms
-        self._last = {name: LastPrices(market, start_ms) for name in engines}
-        for name, engine in engines.items():
-            engine.quotes = Quotes(engine.quotes.markets, self._last[name])
+        self._last = [LastPrices(market, start_ms) for _ in engines]
+        for engine, last in zip(engines.values(), self._last, strict=True):
+            engine.quotes = Quotes(engine.quotes.markets, last)
 
     def restart(self, start_ms: int) -> None:
         """Stand at another time: the next advance matches what came after it."""
@@ -86,13 +86,13 @@ class Driver:
                 self._walk(minute, since, minute + MINUTE_MS)
             self._match(minute, end)
             since = end
-        if not self.stepped:
+        if not self.stepped and now_ms > since:
             self._walk(end, since, now_ms)
         self.now_ms = now_ms
         self._price(now_ms)
 
     def _price(self, now_ms: int) -> None:
-        for last in self._last.values():
+        for last in self._last:
             last.move(now_ms)
 
     def _match(self, start: int, end: int) -> None:
@@ -124,7 +124,7 @@ class Driver:
                 engine.on_price(symbol, price, ts)
 
     def _path(self, symbol: str, minute: int, since: int, now_ms: int) -> list[tuple[int, str, float]]:
-        """`(time, symbol, price)` of what a walk passes. At a full minute it is not open yet."""
+        """`(time, symbol, price)` of what a walk passes; the open counts as passed right after the full minute."""
         item = self.market.by_symbol[symbol]
         present = self.market.price(item, now_ms)
         points = [(now_ms, symbol, present)] if present is not None else []
