@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ccxt.pro as ccxt_pro
 import pytest
 
 from core.clock import ManualClock
+from core.paths import SOURCE_ROOT
 from exchanges.account_clients import AccountClients
 from exchanges.accounts import account_of
 from exchanges.bybit import Bybit
 from exchanges.ccxt_exchange import CcxtExchange
-from exchanges.clients import EXCHANGES
+from exchanges.clients import EXCHANGES, ccxt_id
 from exchanges.okx import Okx
 from exchanges.registry import ADAPTERS, adapter_of, open_exchange
 from live.fills.sources.generic import GenericFills
@@ -61,3 +63,23 @@ def test_sources() -> None:
     }
     assert made["okx"] is OkxFills
     assert {name for name, kind in made.items() if kind is GenericFills} == {"defx", "paradex", "kraken"}
+
+
+def test_docs() -> None:
+    """The table in docs/exchanges.md is that of the capabilities."""
+    text = (
+        (SOURCE_ROOT / "docs" / "exchanges.md")
+        .read_text(encoding="utf-8")
+        .split("## What differs")[1]
+        .split("## Fills")[0]
+    )
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    told = {row[0]: row[1:] for row in rows[1:]}
+    for name, made in (*ADAPTERS.items(), ("any other", CcxtExchange)):
+        has = made.CAPABILITIES
+        hedge = "as the account" if name == "okx" else "yes" if has.hedge else "no"
+        caps = [str(cap or "") for cap in (has.max_cancels, has.max_creates, has.max_open_orders)]
+        stream = getattr(ccxt_pro, ccxt_id(name, ccxt_pro.exchanges))() if name in ADAPTERS else None
+        watches = "if ccxt has them" if stream is None else "yes" if stream.has["watchOrders"] else "no"
+        assert told.pop(name) == [hedge, has.time_source, *caps, watches], name
+    assert told == {}
