@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any
 
 from core.errors import DataError
@@ -15,6 +15,7 @@ from exchanges.protocol import Capabilities, TargetOrder
 logger = logging.getLogger(__name__)
 
 ORDERS_A_PAGE = 100
+HOLDING = "45117"  # "currently holding positions or orders, the margin mode cannot be adjusted"
 
 
 class Bitget(CcxtExchange):
@@ -66,6 +67,18 @@ class Bitget(CcxtExchange):
             if failure_of(self.name, exc) != "refused":
                 raise
             logger.error("bitget: the position mode stays as it is: %s", exc)
+
+    def _set_cross(self, symbol: str, leverage: float) -> Coroutine[Any, Any, Any]:
+        return self._cross_unless_held(symbol)
+
+    async def _cross_unless_held(self, symbol: str) -> None:
+        """While orders or positions are there the mode cannot be set; each order says that it is crossed."""
+        try:
+            await self.rest.set_margin_mode("cross", symbol)
+        except Exception as exc:
+            if HOLDING not in str(exc):
+                raise
+            logger.info("bitget: %s: the margin mode stays as it is: %s", symbol, exc)
 
     def _order_params(self, order: TargetOrder) -> dict[str, Any]:
         post_only = self.post_only and order.kind == "limit"

@@ -21,11 +21,14 @@ class Gateio(CcxtExchange):
         return {"settle": self.quote.lower()}
 
     async def fetch_balance(self) -> float:
-        """The futures account's, also where ccxt would ask for the unified one. Streams need the user id in it."""
-        reply = await self.rest.fetch_balance({"unifiedAccount": False, **self._settle})
+        return self.number(self._balance(await self._fetch_account()), "balance")
+
+    async def _fetch_account(self) -> Reply:
+        """The futures account, also where ccxt would ask for the unified one; streams need the user's number in it."""
+        reply: Reply = await self.rest.fetch_balance({"unifiedAccount": False, **self._settle})
         for client in filter(None, (self.rest, self.stream)):
             client.uid = str(reply["info"][0]["user"])
-        return self.number(self._balance(reply), "balance")
+        return reply
 
     def _balance(self, reply: Reply) -> Any:
         account = reply["info"][0]
@@ -64,6 +67,11 @@ class Gateio(CcxtExchange):
 
     def _created(self, reply: Reply) -> bool:
         return reply.get("status") not in (None, "rejected")
+
+    async def watch_orders(self) -> None:
+        if not self.stream.uid:  # nobody has asked for the balance
+            await self._fetch_account()
+        await super().watch_orders()
 
     def _cancelled(self, order: OpenOrder, reply: Reply) -> bool:
         return (reply.get("id"), reply.get("status")) == (order.id, "canceled")

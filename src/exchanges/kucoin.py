@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any
 
 from core.terms import PSIDES, Pside
@@ -37,19 +37,22 @@ class Kucoin(CcxtExchange):
         return self.pside(stated, f"order {row['id']}") if stated in PSIDES else self.pside_by_holding(row)
 
     async def set_up_account(self) -> None:
-        """Refused while positions or orders are there: the mode stays as it is."""
+        await self._unless_refused("the position mode", self.rest.set_position_mode(True))
+
+    async def set_up_symbol(self, symbol: str, leverage: float) -> None:
+        """Leverage is set for cross margin, hence after it. Each order says that it is crossed."""
+        await self._unless_refused(f"the margin mode of {symbol}", self._set_cross(symbol, leverage))
+        most = int(min(leverage, self._most_leverage(symbol, leverage)))
+        await self.unless_unchanged(self.rest.set_leverage(most, symbol, {"marginMode": "cross"}))
+
+    async def _unless_refused(self, what: str, call: Coroutine[Any, Any, Any]) -> None:
+        """Await a setting that cannot be changed while positions or orders are there."""
         try:
-            await self.unless_unchanged(self.rest.set_position_mode(True))
+            await self.unless_unchanged(call)
         except Exception as exc:
             if failure_of(self.name, exc) != "refused":
                 raise
-            logger.warning("kucoin: the position mode stays as it is: %s", exc)
-
-    async def set_up_symbol(self, symbol: str, leverage: float) -> None:
-        """Leverage is set for cross margin, hence after it."""
-        await self.unless_unchanged(self._set_cross(symbol, leverage))
-        most = int(min(leverage, self._most_leverage(symbol, leverage)))
-        await self.unless_unchanged(self.rest.set_leverage(most, symbol, {"marginMode": "cross"}))
+            logger.warning("kucoin: %s stays as it is: %s", what, exc)
 
     def _order_params(self, order: TargetOrder) -> dict[str, Any]:
         return {

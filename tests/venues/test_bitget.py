@@ -118,9 +118,19 @@ def test_set_up() -> None:
     assert wire.params(LEVERAGE)[0]["leverage"] == "20"
 
 
+def test_margin_mode_while_holding() -> None:
+    """Orders say themselves that they are crossed: a mode that cannot be set now is no error, another refusal is."""
+    holding = ccxt.ExchangeError('bitget {"code":"45117","msg":"Currently holding positions or orders"}')
+    _, wire = run({CROSS: holding, LEVERAGE: {}}, lambda e: e.set_up_symbol(BTC, 5.0))
+    assert wire.params(LEVERAGE)[0]["leverage"] == "5"
+    other = ccxt.ExchangeError('bitget {"code":"40034","msg":"Parameter does not exist"}')
+    with pytest.raises(ccxt.ExchangeError, match="40034"):
+        run({CROSS: other, LEVERAGE: {}}, lambda e: e.set_up_symbol(BTC, 5.0))
+
+
 def test_refused_mode(caplog: pytest.LogCaptureFixture) -> None:
     """A position mode that cannot be changed now is logged; wrong keys are an error."""
-    refusal = ccxt.ExchangeError('bitget {"code":"45117","msg":"Currently holding positions or orders"}')
+    refusal = ccxt.ExchangeError('bitget {"code":"40920","msg":"positions or orders are there"}')
     run({MODE: refusal}, Bitget.set_up_account)
     assert "the position mode stays as it is" in caplog.text
     with pytest.raises(ccxt.AuthenticationError):

@@ -44,6 +44,28 @@ def test_balance(mode: str, balance: float) -> None:
     asyncio.run(case())
 
 
+def test_streams_know_the_user() -> None:
+    """Also where nobody asked for the balance, which may be overridden; it is asked for once."""
+
+    class Stream:
+        uid = ""
+
+        async def watch_orders(self) -> None:
+            assert self.uid == "4711"
+
+        async def close(self) -> None: ...
+
+    async def case() -> None:
+        exchange, wire = wired(Gateio, "gateio", {ACCOUNTS: account("classic")})
+        exchange.stream = Stream()
+        for _ in range(2):
+            await exchange.watch_orders()
+        assert len(wire.params(ACCOUNTS)) == 1
+        await exchange.aclose()
+
+    asyncio.run(case())
+
+
 def test_other_margin_mode() -> None:
     """A mode nobody has thought of sizes no order."""
     with pytest.raises(DataError, match="gateio: the account's margin mode is 'portfolio'"):

@@ -111,6 +111,14 @@ def test_refused_mode(caplog: pytest.LogCaptureFixture) -> None:
         run({MODE: ccxt.NetworkError("kucoin")}, Kucoin.set_up_account)
 
 
+def test_refused_margin_mode(caplog: pytest.LogCaptureFixture) -> None:
+    """Orders say themselves that they are crossed: leverage is set nevertheless."""
+    refusal = ccxt.ExchangeError('kucoinfutures {"code":"300016","msg":"positions exist"}')
+    _, wire = run({CROSS: refusal, LEVERAGE: True}, lambda e: e.set_up_symbol(BTC, 5.0))
+    assert wire.params(LEVERAGE)[0]["leverage"] == "5"
+    assert f"the margin mode of {BTC} stays as it is" in caplog.text
+
+
 def test_create() -> None:
     """The parameters of an order."""
     wanted = TargetOrder(BTC, "sell", "long", 2.0, 100.5, True, "close_grid_long", "limit", "me7")
