@@ -155,6 +155,10 @@ class FaultBook:
         if unknown or missing:
             wrong = f"has no parameter {unknown[0]}" if unknown else f"needs {missing[0]}"
             raise ConfigError(f"fault {action} {wrong}; it takes {', '.join((*known, *_MATCH_KEYS))}, count, between")
+        if action == "stale" and options["surface"] not in STALE_SURFACES:
+            raise ConfigError(
+                f"fault stale: surface is {options['surface']!r}, one of {sorted(STALE_SURFACES)} is needed"
+            )
         self._last_id += 1
         fault = Fault(self._last_id, action, {**known, **options}, Match(**match), count, between)
         self.faults.append(fault)

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from exchange_sim import archives
 from exchange_sim.faults import Fault, Target
-from exchange_sim.surfaces import ACCOUNT_HEADERS, kind_of
+from exchange_sim.surfaces import account_of, kind_of
 from exchange_sim.venue import FAULT, Venue
 from exchange_sim.wire import VenueError, error_reply, json_reply, parameters_of, public_parameters
 
@@ -126,11 +126,10 @@ class Interference:
 def _target(request: web.Request, params: Mapping[str, str]) -> Target:
     path = request.path
     symbol = request.match_info.get("symbol") or params.get("symbol", "")
-    account = next((request.headers[name] for name in ACCOUNT_HEADERS if name in request.headers), "")
     kind = kind_of(request.method, path)
     if path.startswith(archives.PREFIX) and not path.endswith("/"):
         kind = "checksum" if path.endswith(archives.CHECKSUM_SUFFIX) else "archive"
-    return Target(request.method, path, symbol, kind, account)
+    return Target(request.method, path, symbol, kind, account_of(path, request.headers))
 
 
 def _public_path(request: web.Request) -> str:

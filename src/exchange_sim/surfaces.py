@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-ACCOUNT_HEADERS = ("X-MBX-APIKEY", "X-BAPI-API-KEY")
+_ACCOUNT_HEADERS = ("X-MBX-APIKEY", "X-BAPI-API-KEY")
+_NO_ACCOUNT = ("/sapi/", "/v5/asset/")  # signed, but answered alike for everybody
 
 _KINDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "klines": (("GET", "/fapi/v1/klines"), ("GET", "/v5/market/kline")),
@@ -50,6 +51,13 @@ MOST_KLINE_WEIGHT, DEFAULT_KLINES = 10, 500
 def kind_of(method: str, path: str) -> str:
     """klines, create, cancel, orders, positions, balance, fills, or other."""
     return _KIND_OF.get((method, path), "other")
+
+
+def account_of(path: str, headers: Mapping[str, str]) -> str:
+    """The API key whose account a call is about; empty if it is about none."""
+    if path.startswith(_NO_ACCOUNT):
+        return ""
+    return next((headers[name] for name in _ACCOUNT_HEADERS if name in headers), "")
 
 
 def weight_of(method: str, path: str, params: Mapping[str, str]) -> int:
