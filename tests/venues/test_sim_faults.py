@@ -1,4 +1,4 @@
-"""Faults of orders, fills and accounts through unmodified clients of both protocols (`exchange_simulator.md` 10, 13.4)."""
+"""Faults of orders, fills and accounts, through unmodified clients of both protocols (`exchange_simulator.md` 10)."""
 
 from __future__ import annotations
 
