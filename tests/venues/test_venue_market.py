@@ -21,6 +21,9 @@ from exchange_sim.klines import INTERVALS, Page, klines
 from exchange_sim.market import decimals_of, so_far
 from exchange_sim.settings import read_sim_config
 from exchange_sim.sources import directory_market, sample_market, store_market
+from exchange_sim.trading.engine import Options
+from exchange_sim.trading.matching import FillModel
+from exchange_sim.trading.upkeep import Funding
 from exchange_sim.wire import decimal, decimals_text
 from markets import sample
 from markets.candle import VALUE_FIELDS, Candles
@@ -194,6 +197,17 @@ def test_numbers_on_the_wire(values: list[float], digits: int) -> None:
         ('{"start": "2025-13-01"}', "Unable to parse date"),
         ("[]", "list, an object is needed"),
         ('{"faults": {}}', "faults is {}, list is needed"),
+        ('{"balance": -1}', "starting balance is -1"),
+        ('{"balance": true}', "balance is True, float is needed"),
+        ('{"liquidation": 1}', "liquidation is 1, bool is needed"),
+        ('{"fill_model": "magic"}', "fill model 'magic' is unknown"),
+        ('{"fill_probability": 2}', "fill_probability is 2"),
+        ('{"fees": {"make": 1}}', "fees has make: 1; it takes numbers: maker, taker"),
+        ('{"fees": {"maker": "x"}}', "fees has maker: 'x'"),
+        ('{"funding": {"interval_hours": 8}}', "funding needs a rate"),
+        ('{"funding": {"rate": 0.1, "interval_hours": 0}}', "interval_hours is 0, a whole number of hours"),
+        ('{"auth": "maybe"}', "auth is 'maybe', any or strict is needed"),
+        ('{"auth": "strict"}', "auth strict needs secrets"),
     ],
 )
 def test_wrong_venue_configs(tmp_path: Path, text: str, message: str) -> None:
@@ -216,3 +230,26 @@ def test_venue_configs(tmp_path: Path) -> None:
     minute = floor(NOW) - DAY_MS
     assert config.market.finished(item, minute, minute)[0] == sample.candles(SYMBOL, minute, minute, 1)[0]
     assert read_sim_config(None, protocols=("binance",)).protocols == ("binance",)
+
+
+def test_trading_of_a_venue_config(tmp_path: Path) -> None:
+    """Balance, fills, costs, secrets and where accounts are kept; a venue of the past goes on where it was saved."""
+    path = tmp_path / "sim.hjson"
+    content = {
+        "balance": 250, "fill_model": "partial", "participation": 0.5, "slippage": 0, "fees": {"maker": -0.0001},
+        "funding": {"rate": 0.0001}, "liquidation": True, "auth": "strict", "secrets": {"a-key": "a-secret"},
+        "start": "2025-06-01", "state_dir": str(tmp_path / "state"), "seed": 3,
+    }  # fmt: skip
+    path.write_text(json.dumps(content))
+    config = read_sim_config(path)
+    assert config.trading == Options(250, FillModel("partial", seed=3, participation=0.5), 0, Funding(0.0001), True)
+    assert (config.secrets, config.state_dir) == ({"a-key": "a-secret"}, tmp_path / "state")
+    before, after = sample_market().by_symbol[SYMBOL].market, config.market.by_symbol[SYMBOL].market
+    assert (after.maker_fee, after.taker_fee) == (-0.0001, before.taker_fee)
+    saved = tmp_path / "state" / "bybit" / "0123" / "account.json"
+    saved.parent.mkdir(parents=True)
+    saved.write_text(json.dumps({"matched_ms": date_to_ts("2025-07-01")}))
+    assert read_sim_config(path).clock.now_ms() >= date_to_ts("2025-07-01")
+    path.write_text('{auth: any, secrets: {"a-key": "a-secret"}}')
+    assert read_sim_config(path).secrets == {}
+    assert read_sim_config(path).trading == Options()

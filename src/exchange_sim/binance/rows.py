@@ -22,8 +22,8 @@ TIME_IN_FORCE = {"gtc": "GTC", "post_only": "GTX", "ioc": "IOC", "fok": "FOK"}
 
 
 def amount(value: float) -> str:
-    """An amount of the quote currency."""
-    return f"{value:.{ASSET_DECIMALS}f}"
+    """An amount of the quote currency, to the last bit: parity runs size orders with it (`additions.md` 13)."""
+    return decimal(value, ASSET_DECIMALS)
 
 
 def time_in_force(order: Order) -> str:
