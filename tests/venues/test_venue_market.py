@@ -250,6 +250,6 @@ def test_trading_of_a_venue_config(tmp_path: Path) -> None:
     saved.parent.mkdir(parents=True)
     saved.write_text(json.dumps({"matched_ms": date_to_ts("2025-07-01")}))
     assert read_sim_config(path).clock.now_ms() >= date_to_ts("2025-07-01")
-    path.write_text('{auth: any, secrets: {"a-key": "a-secret"}}')
+    path.write_text('{"secrets": {"a-key": "a-secret"}}')
     assert read_sim_config(path).secrets == {}
     assert read_sim_config(path).trading == Options()
