@@ -24,6 +24,7 @@ from live.fills.source import FillSource, OnBatch
 from live.fills.store import FillStore, stored_accounts
 from markets.symbols import short_exchange
 
+MOST_DAYS = 10_000
 EXAMPLES = """
 examples:
   fill_events_manager.py -u bybit_01                        fetch what is new; the last 30 days
@@ -131,7 +132,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def span(args: argparse.Namespace, now_ms: int) -> tuple[int, int]:
-    """First and last millisecond that are wanted. Raises UsageError for an end before the start."""
+    """First and last millisecond that are wanted. Raises UsageError for an end before the start, or odd days."""
+    if not 0.0 < args.lookback_days <= MOST_DAYS:
+        raise UsageError(f"--lookback-days is {args.lookback_days:g}: use more than 0, at most {MOST_DAYS}")
     end = now_ms if args.end is None else moment(args.end, last=True)
     start = end - int(args.lookback_days * DAY_MS) if args.start is None else moment(args.start)
     if start > end:
@@ -178,8 +181,6 @@ def stored_exchange(user: str, cache_dir: Path) -> str:
 
 
 def show(args: argparse.Namespace, exchange: str, events: Sequence[FillEvent]) -> None:
-    from rich.console import Console
-
     from core.files import write_text
     from live.fills.show import as_csv, as_json, print_tables
 
@@ -189,10 +190,7 @@ def show(args: argparse.Namespace, exchange: str, events: Sequence[FillEvent]) -
     elif args.json:
         sys.stdout.write(as_json(f"{exchange}:{args.user}", events))
     else:
-        console = Console()
-        if not console.is_terminal:
-            console.width = 200
-        print_tables(console, events, with_fills=not args.summary)
+        print_tables(events, with_fills=not args.summary)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,8 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     """Dates that are none, an end before its start, keys that are missing: status 2 and one line."""
     for words, told in (
         (("-s", "yesterday"), "Unable to parse date"),
+        (("-d", "nan"), "--lookback-days is nan"),
+        (("-d", "-1"), "--lookback-days is -1"),
         (("-s", "2026-03-02", "-e", "2026-03-01T12:00"), "nothing lies between"),
         (("--api-keys", str(tmp_path / "none.json")), "error loading api keys file"),
     ):

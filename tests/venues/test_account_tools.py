@@ -15,7 +15,7 @@ from venue_cases import PROTOCOLS, SYMBOL, endpoints_of
 import fill_events_manager
 from core.clock import SystemClock
 from core.program import run_program
-from exchange_sim.server import SimServer
+from exchange_sim.server import SimConfig, SimServer
 from exchanges.accounts import load_account
 from exchanges.connect import connected
 from exchanges.protocol import TargetOrder
@@ -84,6 +84,24 @@ def test_fetch_balance(protocol: str, tmp_path: Path, capsys: pytest.CaptureFixt
         assert json.loads(capsys.readouterr().out)["total"]["USDT"] > 0.0
 
     place.run(case)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_wrong_keys(protocol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are the user's to correct: status 2, one line without them."""
+    place = Place(tmp_path, protocol)
+
+    async def served() -> None:
+        async with SimServer(SimConfig(secrets={"a-key-for-tests": "another"})) as sim:
+            (tmp_path / "endpoints.json").write_text(json.dumps(sim.endpoints()))
+            for program in (fetch_balance.main, fill_events_manager.main):
+                assert await asyncio.to_thread(run_program, program, place.words()) == 2
+                told = capsys.readouterr().err
+                assert f"{protocol} does not answer alice: AuthenticationError" in told
+                assert "check the account's keys" in told
+                assert "a-secret-for-tests" not in told and "a-key-for-tests" not in told
+
+    asyncio.run(served())
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

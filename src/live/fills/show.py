@@ -14,10 +14,10 @@ from live.order_ids import UNKNOWN
 from markets.symbols import symbol_to_coin
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
 MOST_ROWS = 100
+WIDTH = 200  # of what goes to a file or to another program
 _RAW = "raw"
 
 
@@ -63,8 +63,13 @@ def _sum(group: Total) -> dict[str, Any]:
     return {"name": group.name, "fills": group.fills, "pnl": group.pnl, "fees": dict(group.fees)}
 
 
-def print_tables(console: Console, events: Sequence[FillEvent], *, with_fills: bool) -> None:
+def print_tables(events: Sequence[FillEvent], *, with_fills: bool) -> None:
     """The newest fills, and sums by day, coin and order type."""
+    from rich.console import Console  # for programs that show something
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
     if with_fills:
         left_out = len(events) - MOST_ROWS
         console.print(_fill_table(events[-MOST_ROWS:]))
@@ -103,7 +108,7 @@ def _fees(fees: Mapping[str, float]) -> str:
 
 
 def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
-    from rich.box import SIMPLE_HEAD  # for programs that show something
+    from rich.box import SIMPLE_HEAD  # as above
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title=title, title_justify="left")
