@@ -8,8 +8,9 @@ from typing import Any
 
 import ccxt
 import pytest
-from binance_cases import ETH, KEY, START, Bench, on_bench
-from venue_cases import SYMBOL, minutes
+from binance_cases import buy, on_binance, take
+from trading_cases import BTC, ETH, KEY, START, Bench
+from venue_cases import minutes
 
 from core.clock import MINUTE_MS, ManualClock
 from exchange_sim.binance.listen_keys import LIFETIME_MS, ListenKeys
@@ -43,37 +44,37 @@ def test_orders() -> None:
     """A new order, its fill and a cancel arrive with all that ccxt's orders hold, and the adapter's position side."""
 
     async def case(bench: Bench) -> None:
-        (new,) = await told(bench, "orders", lambda: bench.buy(0.00001, newClientOrderId="mine"))
-        by_rest = await bench.rest.fetch_order(new["id"], SYMBOL)
+        (new,) = await told(bench, "orders", lambda: buy(bench, 0.99999, newClientOrderId="mine"))
+        by_rest = await bench.rest.fetch_order(new["id"], BTC)
         names = ("id", "clientOrderId", "symbol", "side", "type", "price", "amount", "filled", "status", "timeInForce")
         assert [new[name] for name in names] == [by_rest[name] for name in names]
         assert (new["info"]["ps"], new["info"]["x"], new["timestamp"]) == ("LONG", "NEW", START)
-        (done,) = await told(bench, "orders", lambda: do(lambda: bench.advance(60)))
+        (done,) = await told(bench, "orders", lambda: do(lambda: bench.step(60)))
         assert (done["status"], done["filled"], done["info"]["X"]) == ("closed", 0.01, "FILLED")
         assert done["average"] == new["price"]
-        (other,) = await told(bench, "orders", lambda: bench.buy(0.05))
+        (other,) = await told(bench, "orders", lambda: buy(bench, 0.95))
         assert other["status"] == "open"
-        (gone,) = await told(bench, "orders", lambda: bench.rest.cancel_order(other["id"], SYMBOL))
+        (gone,) = await told(bench, "orders", lambda: bench.rest.cancel_order(other["id"], BTC))
         assert (gone["id"], gone["status"], gone["info"]["x"]) == (other["id"], "canceled", "CANCELED")
 
-    on_bench(case)
+    on_binance(case)
 
 
 def test_trades() -> None:
     """Each trade once, as the history tells it."""
 
     async def case(bench: Bench) -> None:
-        (trade,) = await told(bench, "myTrades", bench.hold)
+        (trade,) = await told(bench, "myTrades", lambda: take(bench))
         (fill,) = bench.engine.fills(KEY)
         assert (trade["id"], trade["order"], trade["timestamp"]) == (str(fill.id), str(fill.order_id), fill.ts)
         assert (trade["side"], trade["price"], trade["amount"], trade["takerOrMaker"]) == (
             fill.side, fill.price, fill.qty, "taker",
         )  # fmt: skip
         assert trade["fee"] == {"cost": pytest.approx(fill.fee, abs=1e-8), "currency": "USDT"}
-        (trade,) = await told(bench, "myTrades", lambda: bench.hold("sell", "LONG", 0.004))
+        (trade,) = await told(bench, "myTrades", lambda: take(bench, "sell", "LONG", 0.004))
         assert float(trade["info"]["rp"]) == pytest.approx(bench.engine.fills(KEY)[1].realized, abs=1e-8)
 
-    on_bench(case)
+    on_binance(case)
 
 
 def test_balance_and_positions() -> None:
@@ -81,11 +82,11 @@ def test_balance_and_positions() -> None:
 
     async def case(bench: Bench) -> None:
         engine = bench.engine
-        balance: Any = await told(bench, "future:balance", bench.hold)
+        balance: Any = await told(bench, "future:balance", lambda: take(bench))
         assert balance["USDT"]["total"] == pytest.approx(bench.account.wallet, abs=1e-8)
-        (row,) = await told(bench, "future:positions", lambda: bench.hold("sell", "LONG"))
+        (row,) = await told(bench, "future:positions", lambda: take(bench, "sell", "LONG"))
         assert (row["side"], row["contracts"], row["hedged"]) == ("long", 0.0, True)
-        put = Position(SYMBOL, "short", 0.02, 90000.0)
+        put = Position(BTC, "short", 0.02, 90000.0)
         (row,) = await told(
             bench, "future:positions", lambda: do(lambda: interventions.put_position(engine, KEY, put, START))
         )
@@ -95,20 +96,20 @@ def test_balance_and_positions() -> None:
         )
         assert 1400.0 < bench.account.wallet == pytest.approx(balance["USDT"]["total"], abs=1e-8)
 
-    on_bench(case)
+    on_binance(case)
 
 
 def test_first_positions() -> None:
     """The first watch gives what REST says: brackets and positions are asked for once the stream stands."""
 
     async def case(bench: Bench) -> None:
-        await bench.hold()
+        await take(bench)
         held = await bench.stream.watch_positions()
-        assert [(p["symbol"], p["side"], p["contracts"]) for p in held] == [(SYMBOL, "long", 0.01)]
+        assert [(p["symbol"], p["side"], p["contracts"]) for p in held] == [(BTC, "long", 0.01)]
         paths = [request.path for request in bench.sim.requests]
         assert paths[-2:] == ["/fapi/v1/leverageBracket", "/fapi/v3/positionRisk"]
 
-    on_bench(case)
+    on_binance(case)
 
 
 def test_accounts_hear_only_of_themselves() -> None:
@@ -118,37 +119,37 @@ def test_accounts_hear_only_of_themselves() -> None:
         async def both() -> None:
             bench.rest.apiKey = "another"
             bench.engine.account("another").hedge = True
-            await bench.buy(newClientOrderId="theirs")
+            await buy(bench, newClientOrderId="theirs")
             bench.rest.apiKey = KEY
-            await bench.buy(newClientOrderId="mine")
+            await buy(bench, newClientOrderId="mine")
 
         assert [order["clientOrderId"] for order in await told(bench, "orders", both)] == ["mine"]
 
-    on_bench(case)
+    on_binance(case)
 
 
 def test_klines() -> None:
     """The minute under way when subscribing, then each minute that ends and the one after it, none left out."""
 
     async def case(bench: Bench) -> None:
-        rows = await bench.stream.watch_ohlcv(SYMBOL, "1m")
+        rows = await bench.stream.watch_ohlcv(BTC, "1m")
         assert [row[0] for row in rows] == [START]
-        bench.advance(3)
+        bench.step(3)
         seen: dict[int, list[float]] = {}
         while START + 3 * MINUTE_MS not in seen:
-            seen |= {row[0]: row for row in await bench.stream.watch_ohlcv(SYMBOL, "1m")}
-        whole = minutes(SYMBOL, START, START + 2 * MINUTE_MS)
+            seen |= {row[0]: row for row in await bench.stream.watch_ohlcv(BTC, "1m")}
+        whole = minutes(BTC, START, START + 2 * MINUTE_MS)
         assert [seen[ts] for ts in sorted(seen)[:3]] == [
             [row["ts"], row["o"], row["h"], row["l"], row["c"], row["bv"]] for row in whole
         ]
-        bench.advance(0.5)
-        assert (await bench.stream.watch_ohlcv(SYMBOL, "1m"))[-1] == (await bench.rest.fetch_ohlcv(SYMBOL, limit=1))[0]
+        bench.sim.venue.advance(MINUTE_MS // 2)
+        assert (await bench.stream.watch_ohlcv(BTC, "1m"))[-1] == (await bench.rest.fetch_ohlcv(BTC, limit=1))[0]
 
-    on_bench(case)
+    on_binance(case)
 
 
 async def both(bench: Bench) -> Any:
-    return await asyncio.gather(bench.stream.watch_bids_asks([SYMBOL]), bench.stream.watch_tickers([SYMBOL]))
+    return await asyncio.gather(bench.stream.watch_bids_asks([BTC]), bench.stream.watch_tickers([BTC]))
 
 
 def futures(bench: Bench) -> list[str]:
@@ -161,19 +162,19 @@ def test_tickers() -> None:
 
     async def case(bench: Bench) -> None:
         best, ticker = await both(bench)
-        while best[SYMBOL]["timestamp"] == START:  # until the price has changed
+        while best[BTC]["timestamp"] == START:  # until the price has changed
             later = asyncio.ensure_future(both(bench))
             await until(lambda: len(futures(bench)) == 2)
-            bench.advance(1)
+            bench.step(1)
             best, ticker = await later
-        assert best[SYMBOL]["bid"] == best[SYMBOL]["ask"] == bench.price()
-        by_rest = await bench.rest.fetch_ticker(SYMBOL)
+        assert best[BTC]["bid"] == best[BTC]["ask"] == bench.last
+        by_rest = await bench.rest.fetch_ticker(BTC)
         for name in ("last", "open", "high", "low", "vwap", "baseVolume", "quoteVolume", "timestamp", "change"):
-            assert ticker[SYMBOL][name] == by_rest[name], name
+            assert ticker[BTC][name] == by_rest[name], name
         ticker = await bench.stream.watch_ticker(ETH)
-        assert ticker["last"] == bench.price(ETH)
+        assert ticker["last"] == bench.engine.quotes.last[ETH]
 
-    on_bench(case)
+    on_binance(case)
 
 
 def test_subscriptions() -> None:
@@ -189,13 +190,13 @@ def test_subscriptions() -> None:
             assert await ws.receive_json() == {"result": ["btcusdt@bookTicker"], "id": 6}
             await ws.send_json({"method": "UNSUBSCRIBE", "params": ["btcusdt@bookTicker"], "id": 7})
             assert await ws.receive_json() == {"result": None, "id": 7}
-            bench.advance(1)
+            bench.step(1)
             await ws.send_json({"method": "DANCE", "id": 8})
             assert await ws.receive_json() == {"error": {"code": 2, "msg": "Invalid request: unknown variant"}, "id": 8}
             await ws.send_str("{")
             assert (await ws.receive_json())["error"]["code"] == 3
 
-    on_bench(case)
+    on_binance(case)
 
 
 def test_closed_stream() -> None:
@@ -205,9 +206,9 @@ def test_closed_stream() -> None:
         hub = bench.sim.venue.sockets
         with pytest.raises(ccxt.NetworkError, match="1001"):
             await told(bench, "orders", lambda: do(lambda: hub.drop(hub.sockets("binance", KEY)[0])))
-        assert len(await told(bench, "orders", bench.buy)) == 1
+        assert len(await told(bench, "orders", lambda: buy(bench))) == 1
 
-    on_bench(case)
+    on_binance(case)
 
 
 def test_listen_key_that_ends() -> None:
@@ -219,13 +220,13 @@ def test_listen_key_that_ends() -> None:
         key = (await bench.rest.fapiPrivatePostListenKey())["listenKey"]
         async with session.ws_connect(f"ws://{bench.sim.address}/ws/{key}") as ws:
             await bench.rest.fapiPrivateDeleteListenKey()
-            bench.advance(1)
+            bench.step(1)
             assert await ws.receive_json() == {"e": "listenKeyExpired", "E": START + MINUTE_MS, "listenKey": key}
             assert (await ws.receive()).data == 1001
         async with session.get(f"{bench.sim.url}/ws/{key}", headers={"Upgrade": "websocket"}) as reply:
             assert reply.status == 400
 
-    on_bench(case)
+    on_binance(case)
 
 
 def test_how_long_listen_keys_live() -> None:
@@ -242,3 +243,16 @@ def test_how_long_listen_keys_live() -> None:
     assert keys.account(name) is None
     assert keys.renew("me") is None
     assert keys.open("me") != name
+
+
+def test_start_up_traffic() -> None:
+    """The stream client loads markets and asks for a listen key by itself; nothing more."""
+
+    async def case(bench: Bench) -> None:
+        await told(bench, "orders", lambda: do(lambda: bench.place("buy", "long", 0.01, bench.price(0.99))))
+        assert [request.path for request in bench.sim.requests] == [
+            "/sapi/v1/capital/config/getall", "/sapi/v1/margin/allPairs", "/fapi/v1/exchangeInfo", "/fapi/v1/time",
+            "/fapi/v1/listenKey", "/fapi/v1/leverageBracket", "/fapi/v3/positionRisk",
+        ]  # fmt: skip
+
+    on_binance(case)
