@@ -63,11 +63,11 @@ def wired(
     return made(exchange, clients, quote, post_only=post_only), wire
 
 
-async def fills_of(exchange: CcxtExchange, name: str) -> list[FillEvent]:
+async def fills_of(exchange: CcxtExchange, name: str, start_ms: int = 1, end_ms: int = 2**40) -> list[FillEvent]:
     """What an exchange's source of fills makes of an adapter's replies, in time order."""
-    source = open_source(name, exchange.rest, ManualClock(), quote=exchange.quote, symbols=lambda: ())
+    source = open_source(name, exchange.rest, ManualClock(end_ms), quote=exchange.quote, symbols=lambda: ())
     events: list[FillEvent] = []
-    await source.fetch(1, 2**40, {}, events.extend)
+    await source.fetch(start_ms, end_ms, {}, events.extend)
     return sorted(events, key=lambda event: event.timestamp)
 
 

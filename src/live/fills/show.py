@@ -84,8 +84,8 @@ def _fill_table(events: Iterable[FillEvent]) -> Table:
     for event in events:
         table.add_row(
             event.datetime[:19], coin_of(event.symbol), event.position_side, event.pb_order_type or UNKNOWN,
-            f"{event.qty:+g}", f"{event.price:g}", f"{event.pnl:+.4f}" if event.closes or event.pnl else "",
-            _fees(total("", [event]).fees), f"{event.psize:g} @ {event.pprice:g}" if event.psize else "flat",
+            f"{event.qty:+.8g}", f"{event.price:.8g}", f"{event.pnl:+.4f}" if event.closes or event.pnl else "",
+            _fees(total("", [event]).fees), f"{event.psize:.8g} @ {event.pprice:.8g}" if event.psize else "flat",
         )  # fmt: skip
     return table
 
