@@ -98,6 +98,11 @@ class Passivbot:
         """One cycle, orders included."""
         return await (self._bot or await self.start()).run_cycle()
 
+    def let_pass(self) -> None:
+        """As if 15 s had passed since the last cycle, for a clock that stands still."""
+        if self._bot is not None:
+            self._bot.executor.forget_recent()
+
     async def debug_cycle(self) -> Decision:
         """One cycle without sending anything: what would change, with the planner's request and response in it."""
         return await (self._bot or await self.start()).plan()

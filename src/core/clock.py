@@ -73,3 +73,13 @@ class ManualClock:
         import asyncio  # as above
 
         await asyncio.sleep(0)
+
+
+class SteppedClock(ManualClock):
+    """A clock that moves by `advance` alone: waits are over at once. One minute of a market holds a whole cycle."""
+
+    async def sleep(self, seconds: float) -> None:
+        import asyncio  # as above
+
+        self.sleeps.append(seconds)
+        await asyncio.sleep(0)

@@ -127,7 +127,7 @@ class Assigner:
         fitting = self._fitting(pside, approved, around, forager=forager)
         scores = Scores(None, {})
         if forager and fitting:
-            scores = await read_scores(self._emas, self._ranking_need(pside, fitting, rules))
+            scores = await read_scores(self._emas, self._ranking_need(pside, fitting, rules), self._clock.now_ms())
             self._log.tell(pside, scores, {symbol: around.book.coin(symbol) for symbol in fitting})
         ideal = ideal_coins(approved, fitting, rules, scores.volumes, scores.volatilities)
         return SideChoice(approved, tuple(ideal), slots, forager)

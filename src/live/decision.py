@@ -118,9 +118,8 @@ class Decider:
         account, book = world.account, world.book
         symbols = active_symbols(assignment.modes)
         needs = {s: self._need(s, assignment, account, book) for s in symbols if s in book.markets}
-        emas = await read_emas(
-            self._data.manager, {symbol: need for symbol, need in needs.items() if need != EmaNeed()}
-        )
+        wanted = {symbol: need for symbol, need in needs.items() if need != EmaNeed()}
+        emas = await read_emas(self._data.manager, wanted, self._clock.now_ms())
         positions = {key: held for key, held in account.positions.items() if key[0] in book.markets}
         params = {key: self._assigner.params(*key, book) for key in positions}
         bundles, untrailed = await self._data.bundles(positions, params, self._fills.events)

@@ -9,10 +9,20 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from config.settings import SideParams
+from core.clock import MINUTE_MS
 from core.errors import DataError
 from core.terms import PSIDES, Mode, Pside
 
 CLOSE_AGE_MS, VOLUME_AGE_MS, HOURLY_AGE_MS = 30_000, 60_000, 600_000
+
+
+def age_in_minute(now_ms: int, most_ms: int) -> int:
+    """How old candles may be: `most_ms`, less while the minute is young, so that one that has just ended is not missed.
+
+    What is there already costs no request. A late candle is asked for again, each time after twice as long.
+    """
+    return max(1, min(most_ms, now_ms % MINUTE_MS // 2))
+
 
 Values: TypeAlias = Mapping[tuple[str, float], float]
 
@@ -80,15 +90,15 @@ def _usable(spans: Iterable[float]) -> frozenset[float]:
     return frozenset(span for span in spans if math.isfinite(span) and span > 0.0)
 
 
-async def read_emas(source: EmaSource, needs: Mapping[str, EmaNeed]) -> dict[str, SymbolEmas]:
+async def read_emas(source: EmaSource, needs: Mapping[str, EmaNeed], now_ms: int) -> dict[str, SymbolEmas]:
     """The EMAs of all symbols, read at the same time. One symbol's failure is its own (`live.md` 24, D5)."""
-    found = await asyncio.gather(*(_of_symbol(source, symbol, need) for symbol, need in needs.items()))
+    found = await asyncio.gather(*(_of_symbol(source, symbol, need, now_ms) for symbol, need in needs.items()))
     return dict(zip(needs, found, strict=True))
 
 
-async def _of_symbol(source: EmaSource, symbol: str, need: EmaNeed) -> SymbolEmas:
+async def _of_symbol(source: EmaSource, symbol: str, need: EmaNeed, now_ms: int) -> SymbolEmas:
     minutes = {"close": need.closes, "qv": need.volumes, "log_range": need.log_ranges}
-    age = CLOSE_AGE_MS if need.closes else VOLUME_AGE_MS
+    age = age_in_minute(now_ms, CLOSE_AGE_MS if need.closes else VOLUME_AGE_MS)
     try:
         m1 = await source.get_deep_emas(symbol, minutes, age) if any(minutes.values()) else {}
         hourly = {"log_range": need.hourly_log_ranges}

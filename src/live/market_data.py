@@ -13,6 +13,7 @@ from core.errors import DataError, LockTimeoutError
 from exchanges.failures import failure_of
 from exchanges.protocol import Exchange, HeldPosition, Key
 from live.fills.record import FillEvent
+from live.indicators import age_in_minute
 from live.trailing import Bundle, candles_since, trailing_bundle, trailing_needs
 from markets.candle import Candles
 
@@ -66,7 +67,7 @@ class MarketData:
             end = self._last_minute()
             try:
                 await self.manager.get_candles(
-                    symbol, start_ts=end - REFRESHED_MINUTES * MINUTE_MS, end_ts=end, max_age_ms=REFRESH_AGE_MS
+                    symbol, start_ts=end - REFRESHED_MINUTES * MINUTE_MS, end_ts=end, max_age_ms=self._age()
                 )
             except LockTimeoutError as exc:
                 logger.warning("[candle] %s: %s", symbol, exc)
@@ -97,12 +98,15 @@ class MarketData:
         for symbol, since_ms in candles_since(needs).items():
             try:
                 candles[symbol] = await self.manager.get_candles(
-                    symbol, start_ts=since_ms, end_ts=self._last_minute(), max_age_ms=REFRESH_AGE_MS
+                    symbol, start_ts=since_ms, end_ts=self._last_minute(), max_age_ms=self._age()
                 )
             except DataError as exc:
                 failed[symbol] = f"the trailing state of {symbol} is not known: {exc}"
         known = [need for need in needs if need.key[0] in candles]
         return {need.key: trailing_bundle(candles[need.key[0]], need.since_ms) for need in known}, failed
+
+    def _age(self) -> int:
+        return age_in_minute(self._clock.now_ms(), REFRESH_AGE_MS)
 
     def _last_minute(self) -> int:
         return self._clock.now_ms() // MINUTE_MS * MINUTE_MS - MINUTE_MS

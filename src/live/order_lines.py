@@ -14,8 +14,11 @@ MOST_ORDERS = 4
 
 def order_text(order: Order) -> str:
     """`buy long 0.22@100 entry_initial_normal_long`."""
-    kind = order_type_of(order.custom_id) if isinstance(order, OpenOrder) else order.order_type
-    return f"{order.side} {order.pside} {order.qty:.10g}@{order.price:.10g} {kind}"
+    if isinstance(order, OpenOrder):
+        kind, market = order_type_of(order.custom_id), ""
+    else:
+        kind, market = order.order_type, " (market)" if order.kind == "market" else ""
+    return f"{order.side} {order.pside} {order.qty:.10g}@{order.price:.10g} {kind}{market}"
 
 
 def change_text(change: Change[OrderT]) -> str:

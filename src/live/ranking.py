@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from core.clock import Clock
 from core.errors import DataError
 from core.terms import Pside
-from live.indicators import VOLUME_AGE_MS, EmaSource
+from live.indicators import VOLUME_AGE_MS, EmaSource, age_in_minute
 
 logger = logging.getLogger(__name__)
 
@@ -36,21 +36,21 @@ class Scores:
     volatilities: Mapping[str, float]
 
 
-async def read_scores(source: EmaSource, need: RankingNeed) -> Scores:
+async def read_scores(source: EmaSource, need: RankingNeed, now_ms: int) -> Scores:
     """The scores of all symbols, read at the same time."""
     symbols = sorted(need.symbols)
-    rows = await asyncio.gather(*(_scores_of(source, symbol, need) for symbol in symbols))
+    rows = await asyncio.gather(*(_scores_of(source, symbol, need, now_ms) for symbol in symbols))
     volumes = {symbol: volume for symbol, (volume, _) in zip(symbols, rows, strict=True)}
     ranges = {symbol: log_range for symbol, (_, log_range) in zip(symbols, rows, strict=True)}
     return Scores(volumes if need.volume_span is not None else None, ranges)
 
 
-async def _scores_of(source: EmaSource, symbol: str, need: RankingNeed) -> tuple[float, float]:
+async def _scores_of(source: EmaSource, symbol: str, need: RankingNeed, now_ms: int) -> tuple[float, float]:
     spans = {"log_range": [need.volatility_span]}
     if need.volume_span is not None:
         spans["qv"] = [need.volume_span]
     try:
-        found = await source.get_deep_emas(symbol, spans, VOLUME_AGE_MS)
+        found = await source.get_deep_emas(symbol, spans, age_in_minute(now_ms, VOLUME_AGE_MS))
     except DataError as exc:
         logger.warning("[ranking] %s counts as the last one: %s", symbol, exc)
         return 0.0, 0.0

@@ -47,15 +47,16 @@ class DeepEmas:
         period, now = timeframe_ms(timeframe), self._clock.now_ms()
         end = floor_minute(now) // period * period - period
         wanted = [(metric, span) for metric, several in spans.items() for span in sorted(several)]
-        at_end, computed, values = self._known.get((symbol, period), (0, 0, {}))
-        fresh = at_end == end and max_age_ms and now - computed <= max_age_ms
-        if not wanted or (fresh and all(key in values for key in wanted)):
-            return {key: values[key] for key in wanted}
-        length = max(window_length(span) for _, span in wanted)
-        candles = await self._candles(symbol, length, end, max_age_ms, timeframe)
-        result = {key: _ema(candles, *key, end, period) for key in wanted}
-        self._known[symbol, period] = end, now, result
-        return result
+        at_end, computed, known = self._known.get((symbol, period), (0, 0, {}))
+        if at_end != end or not max_age_ms or now - computed > max_age_ms:
+            computed, known = now, {}
+        missing = [key for key in wanted if key not in known]
+        if missing:
+            length = max(window_length(span) for _, span in missing)
+            candles = await self._candles(symbol, length, end, max_age_ms, timeframe)
+            known = {**known, **{key: _ema(candles, *key, end, period) for key in missing}}
+            self._known[symbol, period] = end, computed, known
+        return {key: known[key] for key in wanted}
 
     async def _candles(self, symbol: str, length: int, end: int, max_age_ms: int | None, timeframe: str) -> Candles:
         period = timeframe_ms(timeframe)

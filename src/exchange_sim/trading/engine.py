@@ -40,6 +40,9 @@ Subscriber = Callable[[Event], None]
 class Options:
     """How the venue trades. `slippage` is relative, for takers; `funding` None and `liquidation` False mean none.
 
+    `crossing_rests`: a limit order beyond the last price waits for the next prices, as the backtester has it; real
+    venues fill it at once, and so does this one by default.
+
     Raises ConfigError for a balance or a slippage that makes no sense. Fees are those of the markets.
     """
 
@@ -48,6 +51,7 @@ class Options:
     slippage: float = 0.0002
     funding: Funding | None = None
     liquidation: bool = False
+    crossing_rests: bool = False
 
     def __post_init__(self) -> None:
         if not (isfinite(self.starting_balance) and self.starting_balance >= 0.0):
@@ -101,7 +105,8 @@ class Engine:
         self._tell(Event("order_new", account.key, now_ms, order=order))
         last = self.quotes.last.get(order.symbol)
         is_market = order.type == "market"
-        if last is None or not (is_market or is_crossing(order.side, order.price, last)):
+        crosses = is_crossing(order.side, order.price, last) and not self.options.crossing_rests
+        if last is None or not (is_market or crosses):
             return self.end(account, order, "expired", now_ms) if order.tif in ("ioc", "fok") else order
         if order.tif == "post_only" and not is_market:
             return self.end(account, order, "cancelled", now_ms, POST_ONLY_REASON)

@@ -1,0 +1,104 @@
+"""Trades of both sides, and where they differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from core.terms import Pside
+
+# What a difference can come from. Nothing else is known of; an unexplained one is a bug of ours.
+Cause = Literal["price or quantity in the last digits", "follows from an earlier difference", "unexplained"]
+LAST_DIGITS = 1e-6  # relative: EMAs over ten spans, a tick more or less where they fall between two
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A fill: the open time of its minute, contracts signed by side."""
+
+    ts: int
+    coin: str
+    pside: Pside
+    qty: float
+    price: float
+    order_type: str
+
+    @property
+    def place(self) -> tuple[int, str, str, str]:
+        """What a trade of the other side must have in common to be taken for the same order."""
+        return self.ts, self.coin, self.pside, self.order_type
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A trade that only one side has (the other one is None), or that both have with other numbers."""
+
+    backtest: Trade | None
+    live: Trade | None
+    cause: Cause
+
+    @property
+    def trade(self) -> Trade:
+        found = self.backtest or self.live
+        assert found is not None
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`equal` trades to the last bit, and all differences in the order of time."""
+
+    equal: int
+    n_backtest: int
+    n_live: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def by_cause(self) -> dict[str, int]:
+        return dict(Counter(difference.cause for difference in self.differences))
+
+    @property
+    def unexplained(self) -> int:
+        return self.by_cause.get("unexplained", 0)
+
+
+def compare(backtest: Sequence[Trade], live: Sequence[Trade]) -> Comparison:
+    """Every trade of either side once. A coin and side that has differed before has no reason of its own to agree."""
+    equal = Counter(backtest) & Counter(live)
+    only_backtest, only_live = list((Counter(backtest) - equal).elements()), list((Counter(live) - equal).elements())
+    pairs = list(_paired(only_backtest, only_live))
+    pairs.sort(key=lambda pair: (pair[0] or pair[1] or _NOBODY).ts)
+    differences: list[Difference] = []
+    seen: set[tuple[str, str]] = set()
+    for ours, theirs in pairs:
+        known = ours or theirs or _NOBODY
+        differences.append(Difference(ours, theirs, _cause(ours, theirs, (known.coin, known.pside) in seen)))
+        seen.add((known.coin, known.pside))
+    return Comparison(equal.total(), len(backtest), len(live), tuple(differences))
+
+
+_NOBODY = Trade(0, "", "long", 0.0, 0.0, "")
+
+
+def _paired(backtest: Iterable[Trade], live: Iterable[Trade]) -> Iterable[tuple[Trade | None, Trade | None]]:
+    """Trades of the same place belong together; who has no partner stands alone."""
+    rest = list(live)
+    for trade in backtest:
+        partner = next((other for other in rest if other.place == trade.place), None)
+        if partner is not None:
+            rest.remove(partner)
+        yield trade, partner
+    for trade in rest:
+        yield None, trade
+
+
+def _cause(backtest: Trade | None, live: Trade | None, differed_before: bool) -> Cause:
+    if backtest and live and _near(backtest.price, live.price) and _near(backtest.qty, live.qty):
+        return "price or quantity in the last digits"
+    return "follows from an earlier difference" if differed_before else "unexplained"
+
+
+def _near(a: float, b: float) -> bool:
+    return abs(a - b) <= LAST_DIGITS * abs(a)
