@@ -79,14 +79,11 @@ class Desk:
             yield
             return
         last = self.engine.quotes.last
-        before = last.get(order.symbol)
         last[order.symbol] = order.price + market.price_step * (-1.0 if order.side == "buy" else 1.0)
         try:
             yield
         finally:
-            del last[order.symbol]
-            if before is not None:
-                last[order.symbol] = before
+            del last[order.symbol]  # the market's own price is looked up again
 
     def cancel(
         self, request: web.Request, key: str, *, order_id: int | None = None, client_id: str = ""

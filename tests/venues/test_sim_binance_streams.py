@@ -199,6 +199,24 @@ def test_subscriptions() -> None:
     on_binance(case)
 
 
+def test_ends_of_klines() -> None:
+    """A kline says when it is over: at the full minute, in the message before that of the next one."""
+
+    async def case(bench: Bench) -> None:
+        await bench.rest.load_markets()
+        async with bench.rest.session.ws_connect(f"ws://{bench.sim.address}/ws/0") as ws:
+            await ws.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@kline_1m"], "id": 1})
+            await ws.receive_json()
+            seen = [await ws.receive_json()]
+            bench.step(2)
+            seen += [await ws.receive_json() for _ in range(3)]
+        assert [((m["k"]["t"] - START) // MINUTE_MS, m["k"]["x"]) for m in seen] == [
+            (0, False), (0, True), (1, True), (2, False),
+        ]  # fmt: skip
+
+    on_binance(case)
+
+
 def test_closed_stream() -> None:
     """A stream that the venue closes raises a NetworkError out of the watch; the next call connects again."""
 

@@ -194,7 +194,7 @@ def test_fills_in_the_history(protocol: str) -> None:
             ("fill_duplicate", {"same_id": False}),
             ("fill_late", {"seconds": 90}),
             ("fill_missing", {}),
-            ("fill_missing", {"for": 30}),
+            ("fill_missing", {"for": 60}),
         ):
             fault(bench, action, symbol="BTCUSDT", **options)
             bench.hold(symbol=ETH, qty=0.1)  # a fill that the fault is not for
