@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from core.dates import ts_to_date
 from core.errors import ConfigError
@@ -14,9 +16,12 @@ from core.files import read_json, write_json
 from exchange_sim.server import SimConfig, SimServer
 
 
-async def serve(config: SimConfig, endpoints_path: Path | None, tell: Callable[[str], None]) -> None:
+async def serve(
+    config: SimConfig, endpoints_path: Path | None, tell: Callable[[str], None], owner: TextIO | None = None
+) -> None:
     """Run a venue until SIGINT, SIGTERM or a shutdown over its control interface; `tell` gets lines to show.
 
+    With an `owner` it also ends when that stream does, as the end of a pipe from the program that started it.
     The endpoints file goes when the venue goes: the next run of a program would look for the venue in vain. Raises
     ConfigError if there is one already that is not of a venue, RunError if the port is taken.
     """
@@ -26,6 +31,8 @@ async def serve(config: SimConfig, endpoints_path: Path | None, tell: Callable[[
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # no such handlers on Windows: Ctrl-C ends the program there
                 asyncio.get_running_loop().add_signal_handler(number, sim.closing.set)
+        if owner is not None:
+            _watch(owner, asyncio.get_running_loop(), sim)
         _introduce(sim, endpoints_path, tell)
         try:
             await sim.closing.wait()
@@ -33,6 +40,16 @@ async def serve(config: SimConfig, endpoints_path: Path | None, tell: Callable[[
             if endpoints_path is not None and _is_ours(endpoints_path, sim):
                 endpoints_path.unlink()
     tell("stopped")
+
+
+def _watch(owner: TextIO, loop: asyncio.AbstractEventLoop, sim: SimServer) -> None:
+    def wait() -> None:
+        for _ in owner:
+            pass
+        with suppress(RuntimeError):  # the loop ended by itself
+            loop.call_soon_threadsafe(sim.closing.set)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _introduce(sim: SimServer, endpoints_path: Path | None, tell: Callable[[str], None]) -> None:

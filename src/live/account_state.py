@@ -9,6 +9,7 @@ from exchanges.protocol import HeldPosition, Key, OpenOrder
 from live.fills.record import FillEvent
 from live.records import Order
 
+DUST = 1e-9  # of a fill: sums of quantities are not exact
 MANY = 20  # vanished or new orders at once are not looked into one by one
 
 
@@ -47,8 +48,13 @@ class Doubts:
 
 
 def sizes_by_fills(events: Iterable[FillEvent]) -> dict[Key, float]:
-    """The size that the newest fill of each position left, by events ascending in time."""
-    return {(event.symbol, "short" if event.position_side == "short" else "long"): event.psize for event in events}
+    """The size that the newest fill of each position left, by events ascending in time; less than dust is 0."""
+    return {
+        (event.symbol, "short" if event.position_side == "short" else "long"): (
+            0.0 if event.psize <= DUST * abs(event.qty) else event.psize
+        )
+        for event in events
+    }
 
 
 def doubts_of(state: AccountState, before: AccountState | None, sizes: Mapping[Key, float]) -> Doubts:

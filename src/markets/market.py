@@ -146,7 +146,7 @@ def ineligible_because(entry: Entry, exchange: str, quote: str) -> str | None:
         return "not swap"
     if not entry.get("linear"):
         return "not linear"
-    if not str(entry.get("symbol", "")).endswith(f"/{quote}:{quote}"):
+    if not str(entry.get("symbol", "")).endswith(_suffix(exchange, quote)):
         return "wrong quote"
     info = entry.get("info") or {}
     if short_exchange(exchange) == "hyperliquid" and (
@@ -154,6 +154,11 @@ def ineligible_because(entry: Entry, exchange: str, quote: str) -> str | None:
     ):
         return "ineligible on hyperliquid"
     return None
+
+
+def _suffix(exchange: str, quote: str) -> str:
+    """How the symbols of contracts in the quote currency end. Paradex states prices in USD and settles in USDC."""
+    return f"/USD:{quote}" if short_exchange(exchange) == "paradex" else f"/{quote}:{quote}"
 
 
 def eligible_coins(markets: Mapping[str, Entry], exchange: str, quote: str | None = None) -> list[str]:

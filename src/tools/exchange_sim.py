@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
         "--config", type=Path, metavar="FILE", help="market, clock, trading and faults (default: sample, time of day)"
     )
     p.add_argument("--write-endpoints", type=Path, metavar="PATH", help="write a custom endpoints file for this venue")
+    p.add_argument("--attached", action="store_true", help="end when standard input closes: with the program above")
     add_log_level(p)
     return p
 
@@ -61,7 +62,10 @@ def run(argv: Sequence[str]) -> int:
     config = read_sim_config(args.config, args.port, protocols)
     from exchange_sim.run import serve
 
-    asyncio.run(serve(config, args.write_endpoints, lambda line: print(line, flush=True)))  # noqa: T201
+    def tell(line: str) -> None:
+        print(line, flush=True)  # noqa: T201
+
+    asyncio.run(serve(config, args.write_endpoints, tell, sys.stdin if args.attached else None))
     return 0
 
 

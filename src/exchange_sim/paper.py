@@ -1,0 +1,208 @@
+"""Paper trading: a venue in a process of its own, for as long as the bot runs (`exchange_simulator.md` 2).
+
+The venue is `tools/exchange_sim.py` with a file that says what it is made of. It ends when its standard input closes,
+so that it never outlives the bot, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+from urllib.request import Request, urlopen
+
+from config.paper_settings import PaperSettings
+from core import paths
+from core.clock import MINUTE_MS, Clock, ScaledClock, SystemClock
+from core.errors import ConfigError, DataError, RunError
+from core.files import read_json, write_json
+from core.redaction import hide
+
+logger = logging.getLogger(__name__)
+
+VENUE_FILE, LOG_FILE, CACHES = "venue.json", "venue.log", "caches"
+READY_S, END_S = 60.0, 5.0
+# What a paper account was started with; with another market its positions would make no sense.
+_OF_THE_MARKET = ("protocols", "data", "data_seed", "exchange", "start", "end", "fees")
+
+
+@dataclass(frozen=True, slots=True)
+class PaperVenue:
+    """A running venue: where it is, its candles in words, and a clock that shows its time."""
+
+    url: str
+    note: str
+    clock: Clock
+
+
+@contextmanager
+def paper_venue(settings: PaperSettings, cache_dir: Path, *, reset: bool = False) -> Iterator[PaperVenue]:
+    """Start the venue of a paper account, and stop it at the end.
+
+    `cache_dir` holds the real candles, which are only read. Raises ConfigError if the account belongs to another
+    market, RunError if the venue does not start, with its own words.
+    """
+    state = Path(settings.state_dir)
+    if reset and state.exists():
+        forget(state)
+    state.mkdir(parents=True, exist_ok=True)
+    file = write_venue_file(settings, state, cache_dir)
+    with _running(file, settings.protocol, state / LOG_FILE) as lines:
+        yield _introduced(settings, lines)
+
+
+def forget(state: Path) -> None:
+    """Remove a paper account with all that belongs to it. Raises ConfigError for a directory that is not one."""
+    if not (state / VENUE_FILE).exists():
+        raise ConfigError(
+            f"--paper-reset: {state} holds no paper account ({VENUE_FILE} is missing); nothing is removed"
+        )
+    shutil.rmtree(state)
+    logger.info("[boot] the paper account in %s is forgotten", state)
+
+
+def caches_of(settings: PaperSettings) -> Path:
+    """The bot's cache root: candles, markets and fills of this account, apart from the real ones."""
+    return Path(settings.state_dir) / CACHES
+
+
+def write_venue_file(settings: PaperSettings, state: Path, cache_dir: Path) -> Path:
+    """The venue's description in the state directory. Raises ConfigError if the account there is of another market."""
+    path = state / VENUE_FILE
+    known = _known(path)
+    wanted = _description(settings, state, cache_dir)
+    if known:
+        wanted["redate_ms"] = known.get("redate_ms", 0)
+        for key in _OF_THE_MARKET:
+            if known.get(key) != wanted.get(key):
+                raise ConfigError(
+                    f"the paper account in {state} was started with {key} {known.get(key)!r}, not {wanted.get(key)!r}: "
+                    "forget it with --paper-reset, or give another directory with --paper-state"
+                )
+    write_json(path, wanted, indent=2)
+    return path
+
+
+def _known(path: Path) -> dict[str, Any]:
+    try:
+        content = read_json(path)
+    except FileNotFoundError:
+        return {}
+    except DataError as exc:
+        raise ConfigError(f"{exc}; forget the paper account with --paper-reset") from exc
+    return content if isinstance(content, dict) else {}
+
+
+def _description(settings: PaperSettings, state: Path, cache_dir: Path) -> dict[str, Any]:
+    replayed = settings.data == "replay"
+    described: dict[str, Any] = {
+        "protocols": [settings.protocol],
+        "data": "cache" if replayed else "sample" if settings.is_synthetic else settings.data,
+        "data_seed": settings.seed,
+        "exchange": settings.protocol,
+        "cache_dir": str(cache_dir),
+        "speed": settings.speed,
+        "balance": settings.balance,
+        "fill_model": settings.fill_model,
+        "fill_probability": settings.fill_probability,
+        "participation": settings.participation,
+        "slippage": settings.slippage,
+        "liquidation": settings.liquidation,
+        "state_dir": str(state / "accounts"),
+    }
+    if replayed:
+        described["start"] = settings.start
+    elif not settings.is_synthetic and settings.data != "live":
+        described |= {"redate_ms": SystemClock().now_ms() // MINUTE_MS * MINUTE_MS, "redate_from": settings.start or ""}
+    if settings.end:
+        described["end"] = settings.end
+    if settings.fees:
+        described["fees"] = dict(zip(("maker", "taker"), settings.fees, strict=True))
+    if settings.funding:
+        described["funding"] = dict(settings.funding)
+    return described
+
+
+# --- the process
+
+
+@contextmanager
+def _running(file: Path, protocol: str, log: Path) -> Iterator[Mapping[str, str]]:
+    """The venue's process; the value is what it says of itself, `{word: text}`."""
+    tool = paths.SOURCE_ROOT / "src" / "tools" / "exchange_sim.py"
+    command = [sys.executable, str(tool), "--config", str(file), "--protocol", protocol, "--attached"]
+    with log.open("w", encoding="utf-8") as stderr:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C is for the bot, which ends the venue when it is done
+        )
+        try:
+            yield _lines_until_ready(process, log)
+        finally:
+            _end(process)
+
+
+def _lines_until_ready(process: subprocess.Popen[str], log: Path) -> dict[str, str]:
+    queue: Queue[str | None] = Queue()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            queue.put(line)
+        queue.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    found: dict[str, str] = {}
+    while "ready" not in found:
+        try:
+            line = queue.get(timeout=READY_S)
+        except Empty:
+            raise RunError(f"the simulated exchange does not start within {READY_S:.0f} s; see {log}") from None
+        if line is None:
+            process.wait(END_S)
+            raise _failure(process.returncode, log)
+        word, _, text = line.strip().partition(": ")
+        found[word] = text
+    return found
+
+
+def _failure(status: int, log: Path) -> Exception:
+    """The venue's own words, as the kind of error that its exit status says."""
+    said = [line for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("error: ")]
+    text = said[-1].removeprefix("error: ") if said else f"it ended with status {status}; see {log}"
+    return (ConfigError if status == ConfigError.exit_status else RunError)(f"the simulated exchange: {text}")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _introduced(settings: PaperSettings, said: Mapping[str, str]) -> PaperVenue:
+    url, token = said["ready"].split()[0], said["token"]
+    hide(token)
+    clock: Clock = SystemClock()
+    if settings.speed != 1.0 or settings.data == "replay":
+        request = Request(f"{url}/sim/v1/clock", headers={"X-Sim-Token": token})
+        with urlopen(request, timeout=READY_S) as reply:
+            told = json.load(reply)
+        clock = ScaledClock(int(told["now_ms"]), float(told["speed"]))
+    return PaperVenue(url, said.get("market", ""), clock)
