@@ -160,6 +160,20 @@ def test_weights(method: str, path: str, params: dict[str, str], weight: int) ->
     assert weight_of(method, path, params) == weight
 
 
+def test_waiting_for_a_later_time() -> None:
+    """`after_ms` is answered once it is later than that, not before."""
+
+    async def case(bench: Bench) -> None:
+        waiting = bench.soon(ask(bench.sim, "GET", f"clock?after_ms={START}"))
+        for _ in range(3):
+            assert (await ask(bench.sim, "GET", f"clock?after_ms={START - 1}"))["now_ms"] == START
+        assert not waiting.done()
+        bench.step()
+        assert (await waiting)["now_ms"] == START + MINUTE_MS
+
+    trade_on("binance", case)
+
+
 def test_clock_of_a_stepped_venue() -> None:
     """It stands still until the venue's clock is advanced; a sleep ends once it went on far enough."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,22 @@ def test_disk_that_refuses(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     state.save()
     assert json.loads(only(folder, "account.json").read_text())["last_fill_id"] == 1
     assert running(folder)[2].account(KEY).fills == engine.account(KEY).fills
+
+
+def test_half_a_line_never_stays(tmp_path: Path) -> None:
+    """Where only a part of the fills can be written, they are written whole the next time."""
+    state, engine = traded(tmp_path)
+    path = only(tmp_path, "fills.jsonl")
+    fill_now(engine, KEY, order(engine, 0.999, "c").id, START)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, hard))
+    try:
+        state.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(path.read_text().splitlines()) == 2
+    state.save()
+    assert running(tmp_path)[2].account(KEY).fills == engine.account(KEY).fills
 
 
 def test_saved_before_it_is_told(tmp_path: Path) -> None:
