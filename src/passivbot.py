@@ -19,9 +19,9 @@ from exchanges.accounts import API_KEYS_FILE, Account, load_account
 from exchanges.endpoints import Endpoints, load_endpoints
 from live.assembly import Launch, open_bot
 from live.bot import Bot, Cycle
-from live.decision import Decision
 from live.equity_history import EquityHistory, equity_history
 from live.lifecycle import Lifecycle
+from live.planning.decision import Decision
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from core.errors import DataError
-from live.balance import accepted_balance
+from live.account.balance import accepted_balance
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from live import eligibility
-from live.eligibility import SlotRules
+from live.choice import eligibility
+from live.choice.eligibility import SlotRules
 from markets.market import market_of
 
 ALL = frozenset("ABCD")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from config.modes import ForcedModes
-from live.eligibility import SlotRules, ideal_coins, max_positions
-from live.modes import ModeRules, SideState, active_symbols, assign_modes, stop_opening
+from live.choice.eligibility import SlotRules, ideal_coins, max_positions
+from live.choice.modes import ModeRules, SideState, active_symbols, assign_modes, stop_opening
 from live.records import Modes
 
 VOLUMES = {"A": 4.0, "B": 3.0, "C": 2.0, "D": 1.0}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exchanges.protocol import OpenOrder, TargetOrder
-from live.reconcile import plan_summary, reconcile
+from live.planning.reconcile import plan_summary, reconcile
 from live.records import Mode, OrderDiff
 
 A: Any = "A/USDT:USDT"

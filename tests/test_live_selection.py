@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from exchanges.protocol import OpenOrder, TargetOrder
-from live.selection import Sent, Surroundings, recent, remember, select_cancels, select_creates, unconfirmed_symbols
+from live.orders.selection import (
+    Sent,
+    Surroundings,
+    recent,
+    remember,
+    select_cancels,
+    select_creates,
+    unconfirmed_symbols,
+)
 
 
 def rests(price: float, qty: float = 1.0, side: Any = "buy", symbol: str = "A") -> OpenOrder:

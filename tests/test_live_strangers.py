@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exchanges.protocol import OpenOrder
-from live.strangers import StrangerPolicies, sort_by_origin
+from live.account.strangers import StrangerPolicies, sort_by_origin
 
 
 def order(custom_id: str, ts_ms: int = 0) -> OpenOrder:

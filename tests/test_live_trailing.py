@@ -9,7 +9,7 @@ import pytest
 
 from exchanges.protocol import HeldPosition
 from live.fills.record import FillEvent
-from live.trailing import TrailingNeed, candles_since, default_bundle, trailing_bundle, trailing_needs
+from live.planning.trailing import TrailingNeed, candles_since, default_bundle, trailing_bundle, trailing_needs
 from markets.candle import CANDLE_DTYPE, Candles
 
 DEFAULT = (1.7976931348623157e308, 0.0, 0.0, 1.7976931348623157e308)

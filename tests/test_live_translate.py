@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from exchanges.protocol import HeldPosition
+from live.planning.translate import TranslateRules, Translation, closest, translate
 from live.records import IdealOrder
-from live.translate import TranslateRules, Translation, closest, translate
 
 SYMBOL = "A/USDT:USDT"
 

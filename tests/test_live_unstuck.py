@@ -8,7 +8,7 @@ import pytest
 
 from live.fills.positions import with_positions
 from live.fills.record import FillEvent
-from live.unstuck import UnstuckRules, gross_pnls, unstuck_allowances
+from live.planning.unstuck import UnstuckRules, gross_pnls, unstuck_allowances
 
 
 def long_allowance(pnls: list[float], balance: float, pct: float, total: float = 1.0) -> float:

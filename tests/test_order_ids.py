@@ -11,7 +11,7 @@ import pytest
 from core.clock import MINUTE_MS
 from core.errors import ConfigError
 from core.rng import digest
-from live.order_ids import MOST_EQUAL_ORDERS, OrderFacts, OrderIds, id_rules, minutes_of, order_type_of
+from live.orders.order_ids import MOST_EQUAL_ORDERS, OrderFacts, OrderIds, id_rules, minutes_of, order_type_of
 from markets import sample
 from markets.market import Market, market_of
 

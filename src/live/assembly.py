@@ -17,14 +17,14 @@ from exchanges.ccxt_exchange import CcxtExchange
 from exchanges.endpoints import Endpoints
 from exchanges.network import ExchangeNetwork
 from exchanges.registry import open_exchange
-from live.ages import CoinAges
 from live.bot import Bot, Parts
+from live.choice.ages import CoinAges
 from live.fills.history import FillHistory
 from live.fills.record import FillEvent
 from live.fills.report import log_new_fills
 from live.fills.sources.open import open_source
 from live.fills.store import FillStore
-from live.order_ids import OrderIds
+from live.orders.order_ids import OrderIds
 from markets.market import Market
 
 logger = logging.getLogger(__name__)

@@ -17,19 +17,19 @@ from exchanges.ccxt_exchange import CcxtExchange
 from exchanges.market_cache import load_markets_cached
 from exchanges.network import ExchangeNetwork
 from exchanges.protocol import Key, OpenOrder
-from live.ages import CoinAges
-from live.coin_lists import CoinLists
-from live.decision import Decider, Decision, World
-from live.executor import Context, Executor, Report
+from live.account.reader import AccountReader, ReadRules
+from live.account.strangers import SortedOrders, StrangerPolicies, sort_by_origin
+from live.choice.ages import CoinAges
+from live.choice.coin_lists import CoinLists
+from live.choice.market_book import MarketBook, market_book
 from live.fills.history import FillHistory
 from live.fills.record import FillEvent
-from live.market_book import MarketBook, market_book
-from live.market_data import MarketData
-from live.observe import AccountReader, ReadRules
-from live.order_ids import OrderFacts, OrderIds, minutes_of
-from live.report import CycleLog
-from live.strangers import SortedOrders, StrangerPolicies, sort_by_origin
-from live.symbol_setup import SymbolSetup
+from live.orders.executor import Context, Executor, Report
+from live.orders.order_ids import OrderFacts, OrderIds, minutes_of
+from live.orders.symbol_setup import SymbolSetup
+from live.planning.decision import Decider, Decision, World
+from live.planning.market_data import MarketData
+from live.telling.report import CycleLog
 from markets.market import Market
 
 logger = logging.getLogger(__name__)

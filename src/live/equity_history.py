@@ -10,9 +10,9 @@ from typing import Any
 from core.clock import DAY_MS, MINUTE_MS
 from exchanges.protocol import HeldPosition, Key
 from live.bot import Bot
+from live.choice.market_book import MarketBook
 from live.fills.record import FillEvent
-from live.market_book import MarketBook
-from live.position_lines import upnl
+from live.telling.position_lines import upnl
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from core.clock import MINUTE_MS, Clock
 from core.errors import PassivbotError
 from core.rng import variation
 from exchanges.failures import Failure, failure_of
+from live.account.reader import NotReadError
 from live.bot import Bot, Cycle
 from live.budget import Backoff, ErrorBudget, counts, wait_of
-from live.observe import NotReadError
-from live.status import Counters, StatusLog, memory_line, rss_mib
+from live.telling.status import Counters, StatusLog, memory_line, rss_mib
 
 logger = logging.getLogger(__name__)
 

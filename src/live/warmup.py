@@ -14,7 +14,7 @@ from core.clock import HOUR_MS, MINUTE_MS, Clock
 from core.errors import DataError
 from core.rng import variation
 from core.terms import PSIDES
-from live.market_book import MarketBook
+from live.choice.market_book import MarketBook
 
 logger = logging.getLogger(__name__)
 

@@ -115,7 +115,7 @@ def position_row(view: View, key: Key, held: HeldPosition) -> tuple[str, ...]:
 
 
 def order_row(view: View, order: OpenOrder) -> tuple[str, ...]:
-    from live.order_ids import order_type_of
+    from live.orders.order_ids import order_type_of
 
     last = view.tickers[order.symbol].last if order.symbol in view.tickers else None
     away = f"{order.price / last - 1.0:+.2%}" if last else ""

@@ -22,6 +22,7 @@ LAYERS = {
     "exchanges": 3,
     "simulation": 4,
     "live": 4,
+    "passivbot": 4,
     "fill_events_manager": 4,
     "exchange_sim": 4,
     "optimization": 5,
@@ -32,12 +33,18 @@ LAYERS = {
     "pareto_store": 7,
     "backtest": 7,
     "optimize": 7,
+    "main": 7,
     "tools": 8,
     "backtest_suite": 8,
 }
 """Layer of each package or front door; imports go to a lower layer, or stay within the package and its front door."""
 
-FRONT_DOORS = {"config_utils": "config", "candlestick_manager": "candles", "fill_events_manager": "live"}
+FRONT_DOORS = {
+    "config_utils": "config",
+    "candlestick_manager": "candles",
+    "fill_events_manager": "live",
+    "passivbot": "live",
+}
 NOT_EACH_OTHER = [{"candles", "exchanges"}, {"simulation", "live", "exchange_sim"}, {"optimization", "reporting"}]
 HIGHER_MAY_SEE = {"optimization": {"simulation"}, "reporting": {"simulation"}}
 

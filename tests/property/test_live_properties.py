@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchanges.protocol import HeldPosition, OpenOrder, TargetOrder
-from live.reconcile import reconcile
+from live.orders.selection import SAME_PRICE, SAME_QTY, Sent, Surroundings, select_cancels, select_creates
+from live.planning.reconcile import reconcile
+from live.planning.translate import TranslateRules, translate
 from live.records import IdealOrder, is_within
-from live.selection import SAME_PRICE, SAME_QTY, Sent, Surroundings, select_cancels, select_creates
-from live.translate import TranslateRules, translate
 
 SYMBOLS = ("A", "B")
 PSIDES: tuple[Any, ...] = ("long", "short")

@@ -13,7 +13,7 @@ from dashboards.fills.accounts import AccountFills, Accounts
 from live.fills.queries import Total, Wanted, total
 from live.fills.record import FillEvent
 from live.fills.show import coin_of
-from live.order_ids import UNKNOWN
+from live.orders.order_ids import UNKNOWN
 
 MOST_ROWS = 1000
 COLUMNS = {

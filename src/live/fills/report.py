@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from live.fills.record import FillEvent
-from live.order_ids import UNKNOWN
+from live.orders.order_ids import UNKNOWN
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from live.fills.queries import Total, total, totals
 from live.fills.record import FillEvent, dump_fill
-from live.order_ids import UNKNOWN
+from live.orders.order_ids import UNKNOWN
 from markets.symbols import symbol_to_coin
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from exchange_sim.server import SimConfig, SimServer
 from exchange_sim.trading.engine import Options
 from exchanges.accounts import Account, account_of
 from exchanges.endpoints import Endpoints, parse_endpoints
-from live.order_ids import order_type_of
+from live.orders.order_ids import order_type_of
 from passivbot import Passivbot
 from runs.parity.span import Span
 from runs.parity.trades import Trade

@@ -10,7 +10,7 @@ from live.fills.record import parse_fills
 from live.fills.source import OnBatch
 from live.fills.sources.orders import ClientIds
 from live.fills.sources.translation import Item, Pages, Reply, number
-from live.order_ids import order_type_of
+from live.orders.order_ids import order_type_of
 
 PAGE = 100
 MOST_PAGES = 400

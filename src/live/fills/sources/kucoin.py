@@ -13,7 +13,7 @@ from live.fills.record import parse_fills
 from live.fills.source import OnBatch
 from live.fills.sources.orders import ClientIds
 from live.fills.sources.translation import Item, Pages, Reply, item_of, number, windows
-from live.order_ids import order_type_of
+from live.orders.order_ids import order_type_of
 
 PAGE = 1000
 HISTORY_PAGE = 200

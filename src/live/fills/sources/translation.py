@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from core.clock import DAY_MS
-from live.order_ids import order_type_of
+from live.orders.order_ids import order_type_of
 
 logger = logging.getLogger(__name__)
 

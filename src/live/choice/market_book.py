@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.errors import DataError
-from live.eligibility import NOT_ACTIVE
+from live.choice.eligibility import NOT_ACTIVE
 from markets.market import Market, ineligible_because, market_of
 from markets.symbols import coin_maps_of, coin_to_symbol, symbol_to_coin
 

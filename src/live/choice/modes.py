@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from config.modes import ForcedModes
 from core.terms import PSIDES, Mode, Pside
-from live.eligibility import NOT_ACTIVE, NOT_LISTED
+from live.choice.eligibility import NOT_ACTIVE, NOT_LISTED
 from live.records import Modes
 
 

@@ -15,7 +15,8 @@ from config.live_settings import BalanceSettings
 from core.clock import Clock
 from core.tasks import together
 from exchanges.protocol import Exchange, HeldPosition, Key, OpenOrder
-from live.account_state import (
+from live.account.balance import accepted_balance
+from live.account.state import (
     AccountState,
     Doubts,
     doubts_of,
@@ -23,7 +24,6 @@ from live.account_state import (
     vanished_orders,
     worth_a_look,
 )
-from live.balance import accepted_balance
 from live.fills.history import FillHistory
 from live.records import Order
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from core.clock import Clock
 from core.errors import DataError
 from core.terms import Pside
-from live.indicators import VOLUME_AGE_MS, EmaSource, age_in_minute
+from live.planning.indicators import VOLUME_AGE_MS, EmaSource, age_in_minute
 
 logger = logging.getLogger(__name__)
 

@@ -10,20 +10,20 @@ from config.settings import SideParams
 from core.clock import DAY_MS, Clock
 from core.terms import PSIDES, Pside
 from exchanges.protocol import Exchange, Key, TargetOrder
-from live.account_state import AccountState
-from live.assignment import Assigner, Assignment, Surroundings
-from live.coin_lists import CoinSets
+from live.account.state import AccountState
+from live.account.strangers import SortedOrders
+from live.choice.assignment import Assigner, Assignment, Surroundings
+from live.choice.coin_lists import CoinSets
+from live.choice.market_book import MarketBook
+from live.choice.modes import active_symbols, stop_opening
 from live.fills.history import FillHistory
-from live.indicators import NO_EMAS, EmaNeed, SymbolEmas, ema_need, filter_need, read_emas
-from live.market_book import MarketBook
-from live.market_data import MarketData
-from live.modes import active_symbols, stop_opening
-from live.planner import CycleFacts, Plan, PlanRules, make_plan
-from live.reconcile import reconcile
+from live.planning.indicators import NO_EMAS, EmaNeed, SymbolEmas, ema_need, filter_need, read_emas
+from live.planning.market_data import MarketData
+from live.planning.planner import CycleFacts, Plan, PlanRules, make_plan
+from live.planning.reconcile import reconcile
+from live.planning.translate import TranslateRules, Translation, closest, translate
+from live.planning.unstuck import UnstuckRules, gross_pnls, unstuck_allowances
 from live.records import OrderDiff
-from live.strangers import SortedOrders
-from live.translate import TranslateRules, Translation, closest, translate
-from live.unstuck import UnstuckRules, gross_pnls, unstuck_allowances
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exchanges.protocol import HeldPosition, Key
-from live.market_book import MarketBook
-from live.translate import FLAT
+from live.choice.market_book import MarketBook
+from live.planning.translate import FLAT
 
 
 @dataclass(frozen=True, slots=True)

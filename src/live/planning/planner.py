@@ -14,12 +14,12 @@ from typing import Any
 from config.settings import SideParams
 from core.terms import PSIDES, Mode, Pside
 from exchanges.protocol import HeldPosition, Key
-from live.eligibility import effective_min_cost
-from live.indicators import NO_EMAS, SymbolEmas
-from live.market_book import MarketBook
+from live.choice.eligibility import effective_min_cost
+from live.choice.market_book import MarketBook
+from live.planning.indicators import NO_EMAS, SymbolEmas
+from live.planning.trailing import Bundle, default_bundle
+from live.planning.translate import FLAT
 from live.records import IdealOrder, Modes
-from live.trailing import Bundle, default_bundle
-from live.translate import FLAT
 from markets.market import Market
 
 BUNDLE_NAMES = ("min_since_open", "max_since_min", "max_since_open", "min_since_max")

@@ -14,10 +14,18 @@ from config.live_settings import OrderSettings
 from core.clock import HOUR_MS, MINUTE_MS, Clock
 from exchanges.failures import Failure, failure_of, is_ambiguous
 from exchanges.protocol import Exchange, OpenOrder, TargetOrder
-from live.order_ids import OrderFacts, OrderIds
+from live.orders.order_ids import OrderFacts, OrderIds
+from live.orders.refusals import Refusals
+from live.orders.selection import (
+    Sent,
+    Surroundings,
+    recent,
+    remember,
+    select_cancels,
+    select_creates,
+    unconfirmed_symbols,
+)
 from live.records import OrderDiff, Withheld
-from live.refusals import Refusals
-from live.selection import Sent, Surroundings, recent, remember, select_cancels, select_creates, unconfirmed_symbols
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from exchanges.protocol import OpenOrder
 from live.bot import Bot, Cycle
 from live.budget import ERRORS_PER_HOUR
 from live.fills.record import FillEvent
-from live.position_lines import upnl, wallet_exposure
 from live.records import Order, price_distance
+from live.telling.position_lines import upnl, wallet_exposure
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from core.errors import DataError, LockTimeoutError
 from exchanges.failures import failure_of
 from exchanges.protocol import Exchange, HeldPosition, Key
 from live.fills.record import FillEvent
-from live.indicators import age_in_minute
-from live.trailing import Bundle, candles_since, trailing_bundle, trailing_needs
+from live.planning.indicators import age_in_minute
+from live.planning.trailing import Bundle, candles_since, trailing_bundle, trailing_needs
 from markets.candle import Candles
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from config.coins import Sides, coins_of, sides_of
 from core.errors import ConfigError
 from core.terms import PSIDES, Pside
-from live.market_book import MarketBook
+from live.choice.market_book import MarketBook
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from candlestick_manager import CandlestickManager
 from core.clock import DAY_MS, Clock
 from core.errors import ConfigError, DataError
 from exchanges.network import ExchangeNetwork
-from live.market_book import MarketBook
+from live.choice.market_book import MarketBook
 from markets.symbols import coin_maps_of, quote_currency
 
 logger = logging.getLogger(__name__)

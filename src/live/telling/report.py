@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from core.clock import HOUR_MS, MINUTE_MS, Clock
 from exchanges.failures import is_ambiguous
 from exchanges.protocol import OpenOrder
-from live.account_state import AccountState
-from live.decision import Decision
-from live.executor import Failed, Report
-from live.market_book import MarketBook
-from live.order_lines import order_text, summary_lines
-from live.position_lines import Exposure, change_word, changed_positions, position_line, upnl
-from live.reconcile import plan_summary
+from live.account.state import AccountState
+from live.choice.market_book import MarketBook
+from live.orders.executor import Failed, Report
+from live.orders.selection import LEAST_BALANCE
+from live.planning.decision import Decision
+from live.planning.reconcile import plan_summary
+from live.planning.translate import FLAT
 from live.records import Modes, Order
-from live.selection import LEAST_BALANCE
-from live.throttle import Throttle
-from live.translate import FLAT
+from live.telling.order_lines import order_text, summary_lines
+from live.telling.position_lines import Exposure, change_word, changed_positions, position_line, upnl
+from live.telling.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 

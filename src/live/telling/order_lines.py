@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from exchanges.protocol import OpenOrder
-from live.order_ids import order_type_of
+from live.orders.order_ids import order_type_of
 from live.records import Change, Order, OrderT
 
 MOST_ORDERS = 4

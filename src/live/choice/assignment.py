@@ -15,9 +15,9 @@ from config.settings import SideParams
 from core.clock import Clock
 from core.terms import PSIDES, Pside
 from exchanges.protocol import Key
-from live.account_state import AccountState
-from live.coin_lists import CoinSets
-from live.eligibility import (
+from live.account.state import AccountState
+from live.choice.coin_lists import CoinSets
+from live.choice.eligibility import (
     NOT_LISTED,
     SlotRules,
     approved_symbols,
@@ -29,10 +29,10 @@ from live.eligibility import (
     is_old_enough,
     max_positions,
 )
-from live.indicators import EmaSource
-from live.market_book import MarketBook
-from live.modes import ModeRules, SideState, assign_modes
-from live.ranking import RankingLog, RankingNeed, Scores, read_scores
+from live.choice.market_book import MarketBook
+from live.choice.modes import ModeRules, SideState, assign_modes
+from live.choice.ranking import RankingLog, RankingNeed, Scores, read_scores
+from live.planning.indicators import EmaSource
 from live.records import Modes
 
 logger = logging.getLogger(__name__)
