@@ -6,7 +6,7 @@ from typing import Any
 
 import ccxt
 import pytest
-from trading_cases import BTC, ETH, KEY, START, Bench, trade_on
+from trading_cases import BTC, ETH, KEY, START, Bench, eventually, trade_on, within
 from venue_cases import PROTOCOLS
 
 from core.clock import MINUTE_MS, SystemClock
@@ -293,6 +293,28 @@ def test_listen_key_expires() -> None:
         async with rest.session.ws_connect(f"ws://{bench.sim.address}/ws/{new}") as ws:
             await buy(bench)
             assert (await ws.receive_json())["o"]["c"] == "mine"
+
+    trade_on("binance", case)
+
+
+def test_listen_key_of_a_stream_client() -> None:
+    """The client keeps to its dead key, and is refused, until it is made to ask for another."""
+
+    async def case(bench: Bench) -> None:
+        stream, hub = bench.stream, bench.sim.venue.sockets
+        watch = bench.soon(stream.watch_orders())
+        await eventually(lambda: bool(hub.sockets("binance", KEY)))
+        fault(bench, "listen_key_expire")
+        await bench.rest.fetch_balance()
+        with pytest.raises(ccxt.NetworkError, match="1001"):
+            await within(watch)
+        with pytest.raises(ccxt.NetworkError, match="400"):
+            await within(stream.watch_orders())
+        stream.options["future"]["lastAuthenticatedTime"] = 0
+        watch = bench.soon(stream.watch_orders())
+        await eventually(lambda: bool(hub.sockets("binance", KEY)))
+        await buy(bench)
+        assert [order["clientOrderId"] for order in await within(watch)] == ["mine"]
 
     trade_on("binance", case)
 
