@@ -224,7 +224,8 @@ def test_written_faults() -> None:
     coded.add("slow", path="/a*", nth=2, ms=7, count=3, between=(1, 2))
     assert [f.as_dict() for f in written.faults] == [f.as_dict() for f in coded.faults]
     for action, parameters in ACTIONS.items():
-        coded.add(action, **{key: 1 for key, value in parameters.items() if value is None})
+        needed = {key: 1 for key, value in parameters.items() if value is None}
+        coded.add(action, **(needed | {"surface": "orders"} if action == "stale" else needed))
 
 
 def test_faults_of_the_config() -> None:
