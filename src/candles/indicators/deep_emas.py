@@ -45,7 +45,7 @@ class DeepEmas:
         Raises KeyError for an unknown metric, CandleFetchError.
         """
         period, now = timeframe_ms(timeframe), self._clock.now_ms()
-        end = floor_minute(now) // period * period - period
+        end = _newest(now, period)
         wanted = [(metric, span) for metric, several in spans.items() for span in sorted(several)]
         at_end, computed, known = self._known.get((symbol, period), (0, 0, {}))
         if at_end != end or not max_age_ms or now - computed > max_age_ms:
@@ -69,6 +69,13 @@ class DeepEmas:
             return needed
         joined = np.concatenate((older, needed))
         return standardize_gaps(joined, assume_sorted=True) if period == MINUTE_MS else joined
+
+
+def _newest(now: int, period: int) -> int:
+    """The newest candle that counts. A longer one does so a minute after it has ended, as in the engine
+    (`backtest_engine.md` 8.5), where the hour is complete when the first minute of the next one is known."""
+    minute = floor_minute(now) - MINUTE_MS
+    return minute if period == MINUTE_MS else minute // period * period - period
 
 
 def _unbroken(rows: Candles, before: int, period: int) -> Candles:
