@@ -22,18 +22,6 @@ def rules(**changes: Any) -> SlotRules:
     return SlotRules(**(plain | changes))
 
 
-def test_reasons_of_ineligible_symbols() -> None:
-    """The market filter's reasons, and symbols that the account knows but the exchange does not list."""
-    good = {"symbol": "A/USDT:USDT", "active": True, "swap": True, "linear": True}
-    entries = {
-        "A/USDT:USDT": good,
-        "B/USDT:USDT": good | {"active": False},
-        "C/USDC:USDC": good | {"symbol": "C/USDC:USDC"},
-    }
-    reasons = eligibility.ineligible_symbols(entries, "binance", "USDT", ["A/USDT:USDT", "X/USDT:USDT"])
-    assert reasons == {"B/USDT:USDT": "not active", "C/USDC:USDC": "wrong quote", "X/USDT:USDT": "not listed"}
-
-
 @pytest.mark.parametrize(
     ("approved", "ignored", "changes", "all_if_empty", "result"),
     [
@@ -78,14 +66,6 @@ def test_exposure_limit() -> None:
     assert eligibility.exposure_limit(rules(n_positions=4), 4, 0, None) == 0.375
     assert eligibility.exposure_limit(rules(), 4, 3, None) == 0.5
     assert eligibility.exposure_limit(rules(n_positions=4), 3, 1, None) == 0.5
-
-
-@pytest.mark.parametrize(
-    ("first_ms", "days", "old"), [(1000, 1.0, False), (999, 1.0, True), (0, 1.0, False), (0, 0.0, True)]
-)
-def test_age(first_ms: int, days: float, old: bool) -> None:
-    """Strictly older than the minimum; unknown means too young; without a minimum any age is enough."""
-    assert eligibility.is_old_enough(first_ms, 86_401_000, days) is old
 
 
 @pytest.mark.parametrize(("price", "cost"), [(10.0, 5.0), (100.0, 20.0)])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from config import lenient
 from config.access import optional_config_value
 from config.changes import SOURCES_KEY, Config
 from config.check import to_number
@@ -133,8 +134,8 @@ def live_settings(config: Config) -> LiveSettings:
         lookback_days=float(live["pnls_max_lookback_days"]),
         unstuck_use_lookback=bool(optional_config_value(config, "live.unstuck_use_lookback")),
         max_restarts_per_day=int(live["max_n_restarts_per_day"]),
-        recv_window_ms=_whole(live["recv_window_ms"]),
-        memory_interval_minutes=_at_least_a_minute(config["logging"]["memory_snapshot_interval_minutes"]),
+        recv_window_ms=lenient.recv_window_ms(config),
+        memory_interval_minutes=lenient.memory_snapshot_minutes(config),
     )
 
 
@@ -167,8 +168,8 @@ def _candles(config: Config) -> CandleSettings:
     return CandleSettings(
         inactive_ttl_ms=int(float(live["inactive_coin_candle_ttl_minutes"]) * 60_000),
         lock_timeout_s=float(live["candle_lock_timeout_seconds"]),
-        max_concurrent_requests=_whole(live["max_concurrent_api_requests"]),
-        max_memory=int(live["max_memory_candles_per_symbol"]),
+        max_concurrent_requests=lenient.max_concurrent_api_requests(config),
+        max_memory=lenient.max_memory_candles_per_symbol(config),
         max_disk=int(live["max_disk_candles_per_symbol_per_tf"]),
         archives=bool(optional_config_value(config, "live.enable_archive_candle_fetch")),
     )
@@ -183,15 +184,3 @@ def _coins(config: Config) -> CoinSettings:
         minimum_age_days=float(live["minimum_coin_age_days"]),
         filter_by_min_effective_cost=bool(live["filter_by_min_effective_cost"]),
     )
-
-
-def _whole(value: Any) -> int | None:
-    """None for null, an empty text, or 0: no such limit."""
-    return int(float(value)) or None if value not in (None, "") else None
-
-
-def _at_least_a_minute(value: Any) -> float:
-    try:
-        return max(1.0, float(value))
-    except (TypeError, ValueError):
-        return 30.0

@@ -36,10 +36,9 @@ async def equity_history(bot: Bot, lookback_days: float) -> EquityHistory:
     """Replay the fills of the lookback. Raises what the exchange raises where candles or the account are missing."""
     account = bot.reader.state or await bot.reader.read((), ())
     now_ms = bot.clock.now_ms()
-    start = (now_ms - int(lookback_days * DAY_MS)) // MINUTE_MS * MINUTE_MS
     events = bot.parts.fills.events
     closes = await _closes(bot, events, now_ms)
-    return replay(events, account.balance, (start, now_ms), closes, bot.book)
+    return replay(events, account.balance, (now_ms, lookback_days), closes, bot.book)
 
 
 async def _closes(bot: Bot, events: Sequence[FillEvent], now_ms: int) -> dict[str, dict[int, float]]:
@@ -87,15 +86,17 @@ class _Replay:
 def replay(
     events: Sequence[FillEvent],
     balance: float,
-    span: tuple[int, int],
+    span: tuple[int, float],
     closes: dict[str, dict[int, float]],
     book: MarketBook,
 ) -> EquityHistory:
-    """The history of a span in ms that ends with `balance`; `events` ascend in time, `closes` are by symbol and minute.
+    """The history that ends with `balance`; `events` ascend in time, `closes` are by symbol and minute.
 
-    A minute without a close keeps the last known one; symbols that never had one are listed.
+    `span` is its end in ms and its length in days; it begins with a full minute. A minute without a close
+    keeps the last known one; symbols that never had one are listed.
     """
-    start, now_ms = span
+    now_ms, lookback_days = span
+    start = (now_ms - int(lookback_days * DAY_MS)) // MINUTE_MS * MINUTE_MS
     state = _Replay(book, balance - sum(event.pnl + fee_of(event) for event in events))
     minute = min(start, events[0].timestamp if events else start) // MINUTE_MS * MINUTE_MS
     timeline, at = [], 0
@@ -114,7 +115,7 @@ def replay(
     return EquityHistory(
         timeline,
         {
-            "lookback_days": (now_ms - start) / DAY_MS,
+            "lookback_days": lookback_days,
             "resolution_ms": MINUTE_MS,
             "events_used": len(events),
             "symbols_covered": symbols,

@@ -64,7 +64,7 @@ def doubts_of(state: AccountState, before: AccountState | None, sizes: Mapping[K
     """
     expected = before.positions if before else [key for key, size in sizes.items() if size]
     vanished = frozenset(key for key in expected if key not in state.positions and sizes.get(key) != 0.0)
-    had_something = bool(state.positions) or (before is not None and before.fetched_balance > 0.0)
+    had_something = before.fetched_balance > 0.0 if before else bool(state.positions)
     return Doubts(vanished, state.fetched_balance == 0.0 and had_something)
 
 

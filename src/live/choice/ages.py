@@ -7,15 +7,17 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from candles.first_timestamps import LAST_RESORT, UNIFIED_EXCHANGES, ask_missing, first_anywhere
+from candles.first_timestamps import LAST_RESORT, UNIFIED_EXCHANGES, ask_missing, first_anywhere, is_old_enough
 from candlestick_manager import CandlestickManager
-from core.clock import DAY_MS, Clock
+from core.clock import HOUR_MS, Clock
 from core.errors import ConfigError, DataError
 from exchanges.network import ExchangeNetwork
 from live.choice.market_book import MarketBook
 from markets.symbols import coin_maps_of, quote_currency
 
 logger = logging.getLogger(__name__)
+
+ASK_AGAIN_MS = HOUR_MS
 
 
 class CoinAges:
@@ -27,10 +29,12 @@ class CoinAges:
     def __init__(self, manager: CandlestickManager, network: ExchangeNetwork, cache_dir: Path, clock: Clock) -> None:
         self._manager, self._network, self._cache_dir, self._clock = manager, network, cache_dir, clock
         self.first: dict[str, float] = {}
+        self._again_ms: dict[str, int] = {}
 
     def lacks(self, symbols: Collection[str]) -> bool:
-        """Whether somebody has to be asked."""
-        return not self.first.keys() >= set(symbols)
+        """Whether somebody has to be asked; about coins that nobody knew, again after a while."""
+        now_ms = self._clock.now_ms()
+        return any(not self.first.get(symbol) and now_ms >= self._again_ms.get(symbol, 0) for symbol in symbols)
 
     async def learn(self, symbols: Collection[str], book: MarketBook, minimum_days: float) -> None:
         """Find out about the symbols: from disk, the own exchange, then the others. Failures leave a coin unknown."""
@@ -39,10 +43,11 @@ class CoinAges:
             return
         coins = {book.coin(symbol): symbol for symbol in sorted(symbols)}
         here = await ask_missing(self._cache_dir, book.exchange, list(coins), lambda c: source.first_ts(coins[c]))
-        young = [coin for coin, ts in here.items() if not self._is_old(ts, minimum_days)]
+        now_ms = self._clock.now_ms()
+        young = [coin for coin, ts in here.items() if not is_old_enough(ts, now_ms, minimum_days)]
         for name in (*UNIFIED_EXCHANGES, LAST_RESORT):
             known = first_anywhere(self._cache_dir)
-            young = [coin for coin in young if not self._is_old(known.get(coin, 0.0), minimum_days)]
+            young = [coin for coin in young if not is_old_enough(known.get(coin, 0.0), now_ms, minimum_days)]
             wanted = [coin for coin in young if name != LAST_RESORT or not known.get(coin)]
             if wanted and name != book.exchange:
                 await self._ask(name, wanted)
@@ -50,9 +55,7 @@ class CoinAges:
         for coin, symbol in coins.items():
             stated = [float(ts) for ts in (here.get(coin), known.get(coin)) if ts]
             self.first[symbol] = min(stated, default=0.0)
-
-    def _is_old(self, first_ms: float, minimum_days: float) -> bool:
-        return first_ms > 0 and self._clock.now_ms() - first_ms > minimum_days * DAY_MS
+            self._again_ms[symbol] = self._clock.now_ms() + ASK_AGAIN_MS
 
     async def _ask(self, exchange: str, coins: Collection[str]) -> None:
         if not self._network.knows(exchange):

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from candles.first_timestamps import is_old_enough
 from config.live_settings import LiveSettings
 from config.modes import ForcedModes
 from config.settings import SideParams
@@ -26,7 +27,6 @@ from live.choice.eligibility import (
     ideal_coins,
     initial_entry_fits,
     is_forager,
-    is_old_enough,
     max_positions,
 )
 from live.choice.market_book import MarketBook
@@ -82,7 +82,7 @@ class Assigner:
         return self._settings.of_coin(book.coin(symbol), pside)
 
     async def assign(self, around: Surroundings) -> Assignment:
-        """The modes of all symbols that are active, and the limits of these and of all approved ones."""
+        """The modes of all symbols that are active, and the limits of these."""
         sides = {pside: await self._choose(pside, around) for pside in PSIDES}
         held = {pside: _held(around.account, pside) for pside in PSIDES}
         states = {

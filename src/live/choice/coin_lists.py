@@ -15,6 +15,7 @@ from live.choice.market_book import MarketBook
 logger = logging.getLogger(__name__)
 
 ListName = Literal["approved_coins", "ignored_coins"]
+PUNCTUATION = frozenset("[]{}\"'")
 LISTS: tuple[ListName, ListName] = ("approved_coins", "ignored_coins")
 
 
@@ -33,7 +34,8 @@ class CoinLists:
 
     def __init__(self, approved: Any, ignored: Any) -> None:
         self._sources: Mapping[ListName, Any] = {"approved_coins": approved, "ignored_coins": ignored}
-        self._last: dict[ListName, Sides] = {name: sides_of(self._sources[name], f"live.{name}") for name in LISTS}
+        self._last: dict[ListName, Sides] = {name: _sides_of(self._sources[name], name) for name in LISTS}
+        self._emptied: set[ListName] = set()
         self._told: dict[ListName, str] = {}
         self._unlisted: set[str] = set()
         self._known: dict[tuple[ListName, Pside], frozenset[str]] = {}
@@ -48,18 +50,29 @@ class CoinLists:
 
     def _symbols(self, name: ListName, book: MarketBook) -> dict[Pside, frozenset[str]]:
         try:
-            self._last[name] = sides_of(self._sources[name], f"live.{name}")
+            self._last[name] = self._reread(name)
             self._told.pop(name, None)
         except ConfigError as exc:
             if self._told.get(name) != str(exc):
                 self._told[name] = str(exc)
                 logger.warning("[config] %s; the list as last read stays in force", exc)
         coins = coins_of(self._last[name], book.coin)
-        return {pside: self._listed(coins[pside], book) for pside in PSIDES}
+        eligible = book.eligible
+        return {pside: self._listed(coins[pside], book, eligible) for pside in PSIDES}
 
-    def _listed(self, coins: list[str], book: MarketBook) -> frozenset[str]:
+    def _reread(self, name: ListName) -> Sides:
+        """The list as it stands now. One that has become empty may be about to be written: it has to be so twice."""
+        sides = _sides_of(self._sources[name], name)
+        emptied = any(self._last[name][pside] and not sides[pside] for pside in PSIDES)
+        if emptied and name not in self._emptied:
+            self._emptied.add(name)
+            return self._last[name]
+        self._emptied.discard(name)
+        return sides
+
+    def _listed(self, coins: list[str], book: MarketBook, eligible: frozenset[str]) -> frozenset[str]:
         symbols = {coin: book.symbol(coin) for coin in coins}
-        unlisted = {coin for coin, symbol in symbols.items() if symbol not in book.eligible}
+        unlisted = symbols.keys() - {coin for coin, symbol in symbols.items() if symbol in eligible}
         if news := sorted(unlisted - self._unlisted):
             self._unlisted |= set(news)
             logger.warning("[config] not tradable on %s, left out: %s", book.exchange, ", ".join(news))
@@ -73,3 +86,12 @@ class CoinLists:
                 if symbols:
                     coins = ",".join(sorted(book.coin(symbol) for symbol in symbols))
                     logger.info("[config] %s %s %s: %s", word, name, pside, coins)
+
+
+def _sides_of(source: Any, name: ListName) -> Sides:
+    """Both sides of a source. Raises ConfigError also for half a file: `["BTC", "ET` would be read as plain words."""
+    sides = sides_of(source, f"live.{name}")
+    for entry in (entry for pside in PSIDES for entry in sides[pside]):
+        if PUNCTUATION & set(entry):
+            raise ConfigError(f"live.{name} holds {entry!r}, which names no coin; is the file half written?")
+    return sides

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from core.clock import DAY_MS
-from markets.market import Market, ineligible_because
+from markets.market import Market
 
 NOT_ACTIVE = "not active"  # as `ineligible_because` says it
 NOT_LISTED = "not listed"
@@ -28,18 +27,6 @@ class SlotRules:
     @property
     def enabled(self) -> bool:
         return self.total_limit > 0.0 and self.n_positions > 0
-
-
-def ineligible_symbols(
-    entries: Mapping[str, Mapping[str, Any]], exchange: str, quote: str, known: Collection[str] = ()
-) -> dict[str, str]:
-    """The symbols that cannot be traded, each with the reason.
-
-    `entries` are CCXT's markets; a symbol of `known` (held, with orders) that the exchange does not list counts too.
-    """
-    reasons = {symbol: ineligible_because(entry, exchange, quote) for symbol, entry in entries.items()}
-    unlisted = {symbol: NOT_LISTED for symbol in known if symbol not in entries}
-    return {symbol: reason for symbol, reason in reasons.items() if reason is not None} | unlisted
 
 
 def approved_symbols(
@@ -76,11 +63,6 @@ def exposure_limit(rules: SlotRules, n_approved: int, n_held: int, own: float | 
     if own is not None:
         return own
     return passivbot_rust.shared_exposure_limit(rules.total_limit, rules.n_positions, n_approved, n_held)
-
-
-def is_old_enough(first_ms: float, now_ms: int, minimum_days: float) -> bool:
-    """Whether the first candle is longer ago; an unknown one (0) is too young, unless no age is asked for."""
-    return minimum_days <= 0 or (first_ms > 0 and now_ms - first_ms > minimum_days * DAY_MS)
 
 
 def effective_min_cost(market: Market, price: float) -> float:

@@ -53,7 +53,7 @@ class Decision:
 
     @property
     def active(self) -> list[str]:
-        return active_symbols(dict(self.facts.modes))
+        return active_symbols(self.facts.modes)
 
 
 class Decider:
@@ -71,7 +71,9 @@ class Decider:
         coins, book = world.coins, world.book
         managed = world.account.held_symbols() | world.account.with_orders()
         listed = {symbol for pside in PSIDES for symbol in coins.approved[pside]}
-        everything = any(coins.names_none[pside] and self._settings.is_enabled(pside) for pside in PSIDES)
+        everything = self._settings.coins.empty_means_all and any(
+            coins.names_none[pside] and self._settings.is_enabled(pside) for pside in PSIDES
+        )
         wanted = managed | listed | (book.eligible if everything else frozenset())
         prices = await self._data.prices(wanted & set(book.markets), managed & set(book.markets))
         around = Surroundings(
@@ -100,9 +102,7 @@ class Decider:
         plan = make_plan(facts, rules, world.book)
         translation = translate(plan.orders, world.account.positions, prices, self._translate_rules())
         targets = self._fitted(translation, prices)
-        diff = reconcile(
-            targets, world.orders.managed, dict(plan.modes or {}), prices, self._settings.orders.match_tolerance
-        )
+        diff = reconcile(targets, world.orders.managed, plan.modes, prices, self._settings.orders.match_tolerance)
         return Decision(world, assignment, plan, translation, targets, diff, facts, blocked)
 
     def _blocked(self, world: World, symbols: list[str], listed: list[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.settings import SideParams
-from core.terms import PSIDES, Mode, Pside
+from core.terms import PSIDES, Pside
 from exchanges.protocol import HeldPosition, Key
 from live.choice.eligibility import effective_min_cost
 from live.choice.market_book import MarketBook
@@ -62,12 +62,15 @@ class PlanRules:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Ideal orders; `frozen` are the symbols left alone in this cycle, and why; `modes` say so for both their sides."""
+    """Ideal orders; `frozen` are the symbols left alone in this cycle, and why; `modes` say so for both their sides.
 
+    `request` and `response` are the planner's; None where there was nothing to ask.
+    """
+
+    frozen: Mapping[str, str]
+    modes: Modes
     orders: tuple[IdealOrder, ...] = ()
     warnings: tuple[str, ...] = ()
-    frozen: Mapping[str, str] | None = None
-    modes: Mapping[Key, Mode] | None = None
     request: Mapping[str, Any] | None = None
     response: Mapping[str, Any] | None = None
 
@@ -77,14 +80,14 @@ def make_plan(facts: CycleFacts, rules: PlanRules, book: MarketBook) -> Plan:
     import passivbot_rust  # lazily: programs rebuild a stale extension before its first import
 
     frozen = frozen_symbols(facts, book)
-    modes = {key: "manual" if key[0] in frozen else mode for key, mode in facts.modes.items()}
+    modes: Modes = {key: "manual" if key[0] in frozen else mode for key, mode in facts.modes.items()}
     symbols = [
         symbol
         for symbol in sorted({symbol for symbol, _ in modes})
         if symbol not in frozen or _price_of(symbol, facts) > 0.0
     ]
     if not symbols:
-        return Plan(frozen=frozen, modes=modes)
+        return Plan(frozen, modes)
     request = _request(symbols, facts, modes, rules, book)
     response = json.loads(passivbot_rust.calc_ideal_orders_orchestrator(json.dumps(request)))
     orders = tuple(
@@ -92,7 +95,7 @@ def make_plan(facts: CycleFacts, rules: PlanRules, book: MarketBook) -> Plan:
         for row in response["orders"]
     )
     warnings = tuple(_readable(warning, symbols) for warning in response["diagnostics"]["warnings"])
-    return Plan(orders, warnings, frozen, modes, request, response)
+    return Plan(frozen, modes, orders, warnings, request, response)
 
 
 def frozen_symbols(facts: CycleFacts, book: MarketBook) -> dict[str, str]:
@@ -119,9 +122,7 @@ def bot_params(params: SideParams, side: SideParams, limit: float) -> dict[str, 
     return values | {"wallet_exposure_limit": limit, "n_positions": int(values["n_positions"])}
 
 
-def _request(
-    symbols: list[str], facts: CycleFacts, modes: Mapping[Key, Mode], rules: PlanRules, book: MarketBook
-) -> dict[str, Any]:
+def _request(symbols: list[str], facts: CycleFacts, modes: Modes, rules: PlanRules, book: MarketBook) -> dict[str, Any]:
     sides = {
         pside: bot_params(side, side, float(side["total_wallet_exposure_limit"])) for pside, side in rules.sides.items()
     }
@@ -143,7 +144,7 @@ def _request(
     }
 
 
-def _symbol(symbol: str, facts: CycleFacts, modes: Mapping[Key, Mode], book: MarketBook) -> dict[str, Any]:
+def _symbol(symbol: str, facts: CycleFacts, modes: Modes, book: MarketBook) -> dict[str, Any]:
     market, price = book.markets.get(symbol), _price_of(symbol, facts)
     left_alone = all(modes[symbol, pside] == "manual" for pside in PSIDES)
     emas = NO_EMAS if left_alone else facts.emas.get(symbol, NO_EMAS)
@@ -168,7 +169,7 @@ def _rules(market: Market | None) -> dict[str, float]:
     return {name: getattr(market, name) for name in _UNKNOWN_RULES} if market else dict(_UNKNOWN_RULES)
 
 
-def _sides(symbol: str, facts: CycleFacts, modes: Mapping[Key, Mode], rules: PlanRules) -> dict[str, Any]:
+def _sides(symbol: str, facts: CycleFacts, modes: Modes, rules: PlanRules) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     for pside in PSIDES:
         key: Key = (symbol, pside)
