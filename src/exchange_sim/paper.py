@@ -56,7 +56,7 @@ def paper_venue(settings: PaperSettings, cache_dir: Path, *, reset: bool = False
         forget(state)
     state.mkdir(parents=True, exist_ok=True)
     file = write_venue_file(settings, state, cache_dir)
-    with _running(file, settings.protocol, state / LOG_FILE) as lines:
+    with _running(file, settings.protocol, state / LOG_FILE, _remedy(settings)) as lines:
         yield _introduced(settings, lines)
 
 
@@ -136,8 +136,8 @@ def _description(settings: PaperSettings, state: Path, cache_dir: Path) -> dict[
 
 
 @contextmanager
-def _running(file: Path, protocol: str, log: Path) -> Iterator[Mapping[str, str]]:
-    """The venue's process; the value is what it says of itself, `{word: text}`."""
+def _running(file: Path, protocol: str, log: Path, remedy: str) -> Iterator[Mapping[str, str]]:
+    """The venue's process; the value is what it says of itself, `{word: text}`. `remedy` ends the error of a failure."""
     tool = paths.SOURCE_ROOT / "src" / "tools" / "exchange_sim.py"
     command = [sys.executable, str(tool), "--config", str(file), "--protocol", protocol, "--attached"]
     with log.open("w", encoding="utf-8") as stderr:
@@ -151,12 +151,12 @@ def _running(file: Path, protocol: str, log: Path) -> Iterator[Mapping[str, str]
             start_new_session=True,  # Ctrl-C is for the bot, which ends the venue when it is done
         )
         try:
-            yield _lines_until_ready(process, log)
+            yield _lines_until_ready(process, log, remedy)
         finally:
             _end(process)
 
 
-def _lines_until_ready(process: subprocess.Popen[str], log: Path) -> dict[str, str]:
+def _lines_until_ready(process: subprocess.Popen[str], log: Path, remedy: str) -> dict[str, str]:
     queue: Queue[str | None] = Queue()
 
     def read() -> None:
@@ -173,17 +173,23 @@ def _lines_until_ready(process: subprocess.Popen[str], log: Path) -> dict[str, s
             raise RunError(f"the simulated exchange does not start within {READY_S:.0f} s; see {log}") from None
         if line is None:
             process.wait(END_S)
-            raise _failure(process.returncode, log)
+            raise _failure(process.returncode, log, remedy)
         word, _, text = line.strip().partition(": ")
         found[word] = text
     return found
 
 
-def _failure(status: int, log: Path) -> Exception:
+def _remedy(settings: PaperSettings) -> str:
+    """What somebody without stored candles can do."""
+    stored = settings.data in ("cache", "replay")
+    return "; `--paper-data sample` trades a built-in market, for which no candles are needed" if stored else ""
+
+
+def _failure(status: int, log: Path, remedy: str) -> Exception:
     """The venue's own words, as the kind of error that its exit status says."""
     said = [line for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("error: ")]
     text = said[-1].removeprefix("error: ") if said else f"it ended with status {status}; see {log}"
-    return (ConfigError if status == ConfigError.exit_status else RunError)(f"the simulated exchange: {text}")
+    return (ConfigError if status == ConfigError.exit_status else RunError)(f"the simulated exchange: {text}{remedy}")
 
 
 def _end(process: subprocess.Popen[str]) -> None:
