@@ -20,7 +20,7 @@ examples:
   live_parity.py                                            a day of the sample market, Bybit protocol
   live_parity.py --days 7 --protocol binance
   live_parity.py --restart-every 100                        the bot is thrown away every 100 minutes
-  live_parity.py CONFIG --data DIR --market-settings FILE --start 2025-05-20 --days 7
+  live_parity.py --data DIR --market-settings FILE --coins BTC,ETH --start 2025-05-20 --days 7
 
 The production bot runs against the exchange simulator on this machine, through the real client, a cycle a minute; the
 engine runs on the same candles. Caps, tolerances and the sticky balance are switched off for both (docs/live.md).
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("config", nargs="?", default=DEFAULT_CONFIG, help="default %(default)s")
     p.add_argument("--protocol", choices=("bybit", "binance"), default="bybit", help="default %(default)s")
     p.add_argument("--data", default="sample", metavar="D", help="sample, or a directory of candle files")
+    p.add_argument("--coins", metavar="A,B", help="in place of the config's")
     p.add_argument("--market-settings", type=Path, metavar="FILE", help="steps and fees of a directory's coins")
     p.add_argument("--seed", type=int, default=0, help="of the sample market (default 0)")
     p.add_argument("--start", default="2025-02-03", metavar="DATE", help="first minute of orders (default %(default)s)")
@@ -51,9 +52,16 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError(f"--days {args.days:g}: it must be above 0")
     import asyncio
 
-    from runs.parity.comparison import compare_live, print_comparison, span_of  # ccxt and aiohttp take a second
+    from runs.parity.comparison import (
+        MarketChoice,
+        compare_live,
+        print_comparison,
+        span_of,
+    )  # ccxt and aiohttp take a second
 
-    span = span_of(args.config, args.data, args.market_settings, args.seed, args.start, args.days)
+    source = MarketChoice(args.data, args.market_settings, args.seed)
+    coins = args.coins.upper().split(",") if args.coins else None
+    span = span_of(args.config, coins, source, args.start, args.days)
     restarts = range(args.restart_every, span.minutes, args.restart_every) if args.restart_every > 0 else range(0)
     with tempfile.TemporaryDirectory(prefix="parity-") as folder:
         comparison = asyncio.run(compare_live(span, args.protocol, Path(folder) / "caches", restarts))

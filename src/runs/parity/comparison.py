@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from config.load import load_config
-from core.clock import SteppedClock, SystemClock
+from core.clock import SystemClock
 from core.dates import date_to_ts, ts_to_date
 from core.progress import Progress
+from core.terms import PSIDES
 from exchange_sim.sources import directory_market, sample_market
 from runs.parity.backtest_side import backtest_trades
 from runs.parity.live_side import live_trades
@@ -20,11 +22,26 @@ from runs.parity.trades import Comparison, Trade, compare
 logger = logging.getLogger(__name__)
 
 
-def span_of(config: str, data: str, settings: Path | None, seed: int, start: str, days: float) -> Span:
-    """The span that the tool's options name."""
+@dataclass(frozen=True, slots=True)
+class MarketChoice:
+    """`data`: sample (with a seed), or a directory of candle files with the settings of its coins."""
+
+    data: str = "sample"
+    settings: Path | None = None
+    seed: int = 0
+
+
+def span_of(config: str, coins: list[str] | None, choice: MarketChoice, start: str, days: float) -> Span:
+    """The span of a config file, with other coins if there are any. Raises ConfigError, DataError."""
     start_ms = date_to_ts(start)
-    market = sample_market(seed) if data == "sample" else directory_market(Path(data), settings, SteppedClock(start_ms))
-    return parity_span(load_config(config, clock=SystemClock()), market, start_ms, days)
+    if choice.data == "sample":
+        market = sample_market(choice.seed)
+    else:
+        market = directory_market(Path(choice.data), choice.settings, SystemClock())
+    loaded = load_config(config, clock=SystemClock())
+    if coins is not None:
+        loaded["live"]["approved_coins"] = {pside: list(coins) for pside in PSIDES}
+    return parity_span(loaded, market, start_ms, days)
 
 
 async def compare_live(span: Span, protocol: str, cache_dir: Path, restarts: Collection[int] = ()) -> Comparison:
