@@ -69,13 +69,21 @@ class Ticker:
 
 
 class VenueMarket:
-    """All instruments of a venue. `note` says what the candles are, for whoever looks at the venue."""
+    """All instruments of a venue. `note` says what the candles are, for whoever looks at the venue; `last_ts` gives a
+    symbol's last minute where its candles end."""
 
-    def __init__(self, instruments: Iterable[Instrument], minutes: Minutes, note: str = "") -> None:
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        minutes: Minutes,
+        note: str = "",
+        last_ts: Callable[[str], int] | None = None,
+    ) -> None:
         self.by_id = {item.id: item for item in instruments}
         self.by_symbol = {item.symbol: item for item in self.by_id.values()}
         self.minutes = minutes
         self.note = note
+        self.last_ts = last_ts
         self.version = 0  # goes up when candles are replaced
         self._put: dict[str, Candles] = {}
         self._day = lru_cache(maxsize=DAYS_IN_MEMORY)(self._load_day)

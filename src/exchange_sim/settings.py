@@ -12,6 +12,8 @@ market_settings: settings.json
 // steps and fees of a directory's coins, as import_candles.py takes them
 start: 2025-06-01
 // where the venue's clock starts; without it: the time of day
+redate_ms: 1760000000000
+// shows old candles from that moment on, over and over; redate_from: 2025-03-01, end: 2025-04-01 say which
 speed: 1
 // of the clock; with 0 it moves by POST /sim/v1/clock/advance only
 seed: 0
@@ -46,6 +48,7 @@ from core.errors import ConfigError
 from core.redaction import hide
 from exchange_sim.market import VenueMarket
 from exchange_sim.persistence import saved_until
+from exchange_sim.redating import redated
 from exchange_sim.redirect import PROTOCOLS
 from exchange_sim.server import SimConfig
 from exchange_sim.sources import directory_market, sample_market, store_market
@@ -96,7 +99,7 @@ def read_sim_config(path: Path | None, port: int = 0, protocols: tuple[str, ...]
     values = {**DEFAULTS, **content}
     state_dir = Path(values["state_dir"]).expanduser() if values["state_dir"] else None
     clock = _clock(values, where, saved_until(state_dir) if state_dir else None)
-    market = _market(values, clock)
+    market = _redated(_market(values, clock), values)
     return SimConfig(
         market=market.with_fees(**values["fees"]) if values["fees"] else market,
         clock=clock,
@@ -164,6 +167,12 @@ def _clock(values: dict[str, Any], where: str, saved_ms: int | None) -> Clock:
     if speed == 0.0:
         return ManualClock(start_ms)
     return ScaledClock(start_ms, speed) if values["start"] or speed != 1.0 else SystemClock()
+
+
+def _redated(market: VenueMarket, values: dict[str, Any]) -> VenueMarket:
+    if not values["redate_ms"]:
+        return market
+    return redated(market, values["redate_ms"], values["redate_from"], values["end"])
 
 
 def _market(values: dict[str, Any], clock: Clock) -> VenueMarket:

@@ -48,7 +48,7 @@ def store_market(cache_dir: Path, exchange: str, clock: Clock) -> VenueMarket:
         raise DataError(
             f"no candles of {exchange} below {source.store.root}; download or import some, or use the sample market"
         )
-    return VenueMarket(items, source.minutes, f"candles of {exchange} from {source.store.root}")
+    return VenueMarket(items, source.minutes, f"candles of {exchange} from {source.store.root}", source.last_ts)
 
 
 def directory_market(folder: Path, settings: Path | None, clock: Clock) -> VenueMarket:
@@ -74,7 +74,8 @@ def directory_market(folder: Path, settings: Path | None, clock: Clock) -> Venue
         raise DataError(f"no candle files in {folder}; name one a coin, such as BTC.csv")
     whole = {symbol: standardize_gaps(np.concatenate(parts)) for symbol, parts in rows.items()}
     listed = [Instrument(i.id, i.market, int(whole[i.symbol]["ts"][0])) for i in items.values()]
-    return VenueMarket(listed, ArraySource(whole).minutes, f"candles of {folder}")
+    source = ArraySource(whole)
+    return VenueMarket(listed, source.minutes, f"candles of {folder}", source.last_ts)
 
 
 def _sample_entries() -> dict[str, dict[str, object]]:
@@ -89,6 +90,9 @@ class ArraySource:
 
     def first_ts(self, symbol: str) -> int | None:
         return int(self.rows[symbol]["ts"][0]) if len(self.rows[symbol]) else None
+
+    def last_ts(self, symbol: str) -> int:
+        return int(self.rows[symbol]["ts"][-1])
 
     def minutes(self, symbol: str, start_ts: int, end_ts: int) -> Candles:
         rows = self.rows[symbol]
@@ -106,12 +110,16 @@ class StoreSource:
     def first_ts(self, symbol: str) -> int | None:
         return self.store.read_meta(symbol).first_seen_ts if self.store.files(symbol) else None
 
-    def minutes(self, symbol: str, start_ts: int, end_ts: int) -> Candles:
+    def last_ts(self, symbol: str) -> int:
+        """The last stored minute; -1 without any."""
         if symbol not in self._last:
             newest = self.store.read_last_before(symbol, _END_OF_TIME)
             self._last[symbol] = int(newest["ts"][0]) if len(newest) else -1
             logger.debug("sim_candles symbol=%s last=%s", symbol, ts_to_date(self._last[symbol]))
-        end = min(end_ts, self._last[symbol])
+        return self._last[symbol]
+
+    def minutes(self, symbol: str, start_ts: int, end_ts: int) -> Candles:
+        end = min(end_ts, self.last_ts(symbol))
         if end < start_ts:
             return np.empty(0, CANDLE_DTYPE)
         rows = sort_candles(np.concatenate((self.store.read_last_before(symbol, start_ts),
