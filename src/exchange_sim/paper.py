@@ -30,7 +30,7 @@ from core.redaction import hide
 logger = logging.getLogger(__name__)
 
 VENUE_FILE, LOG_FILE, CACHES = "venue.json", "venue.log", "caches"
-READY_S, END_S = 60.0, 5.0
+READY_S, END_S = 60.0, 2.0
 # What a paper account was started with; with another market its positions would make no sense.
 _OF_THE_MARKET = ("protocols", "data", "data_seed", "exchange", "start", "end", "fees")
 
@@ -137,7 +137,7 @@ def _description(settings: PaperSettings, state: Path, cache_dir: Path) -> dict[
 
 @contextmanager
 def _running(file: Path, protocol: str, log: Path, remedy: str) -> Iterator[Mapping[str, str]]:
-    """The venue's process; the value is what it says of itself, `{word: text}`. `remedy` ends the error of a failure."""
+    """The venue's process; the value is what it says of itself, `{word: text}`; `remedy` ends a failure's error."""
     tool = paths.SOURCE_ROOT / "src" / "tools" / "exchange_sim.py"
     command = [sys.executable, str(tool), "--config", str(file), "--protocol", protocol, "--attached"]
     with log.open("w", encoding="utf-8") as stderr:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from config.live_settings import LiveSettings
 from core.clock import HOUR_MS, Clock
 from core.terms import PSIDES
 from exchanges.ccxt_exchange import CcxtExchange
+from exchanges.failures import failure_of
 from exchanges.market_cache import load_markets_cached
 from exchanges.network import ExchangeNetwork
 from exchanges.protocol import Key, OpenOrder
@@ -35,6 +37,7 @@ from markets.market import Market
 logger = logging.getLogger(__name__)
 
 HYPERLIQUID = "hyperliquid"
+CLOSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,9 @@ class Bot:
             return
         try:
             await self.exchange.set_up_account()
-        except Exception as exc:  # noqa: BLE001 - a mode that cannot be set shows with the first order, if it matters
+        except Exception as exc:  # a mode that cannot be set shows with the first order, if it matters
+            if failure_of(self.exchange.name, exc) == "auth":
+                raise
             logger.warning("[config] position mode could not be set: %s", exc)
 
     async def _load_markets(self) -> None:
@@ -225,7 +230,16 @@ class Bot:
 
     async def aclose(self) -> None:
         """Close clients and archives."""
-        closing = (self.exchange.aclose(), self.parts.manager.aclose(), self.parts.network.aclose())
+        closing = (_without_goodbye(self.exchange.aclose), self.parts.manager.aclose(), self.parts.network.aclose())
         for result in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(result, BaseException):
                 logger.warning("[shutdown] %s: %s", type(result).__name__, result)
+
+
+async def _without_goodbye(close: Callable[[], Awaitable[None]]) -> None:
+    """Close connections of which the other side may be dead: its goodbye is not waited for longer than a second, and
+    the second attempt closes what the first one was held up before."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(close(), CLOSE_S)
+        return
+    await asyncio.wait_for(close(), CLOSE_S)

@@ -11,8 +11,8 @@ ERRORS_PER_HOUR = 10
 SILENT_FAILURES = 10  # skipped cycles in a row that do not count
 LONGEST_WAIT_S = 30.0
 RATE_LIMIT_WAIT_S = 5.0
-RESTART_COUNTDOWN_S = 60.0
-# An exchange that asks to be left alone, or is out of reach, is no fault of the bot: waiting is the answer.
+RESTART_COUNTDOWN_S, LONGEST_COUNTDOWN_S = 60.0, 900.0
+# An exchange that asks to be left alone is no fault of the bot: waiting is the answer.
 _UNCOUNTED = frozenset({"rate_limit"})
 
 
@@ -58,6 +58,11 @@ class RestartBudget:
         """Count a restart; whether it may still take place."""
         self._times = [*_later_than(self._times, now_ms - DAY_MS), now_ms]
         return len(self._times) <= self._allowed
+
+    def countdown_s(self, now_ms: int) -> float:
+        """How long to wait before the next one: a minute, twice as long after each other one of the last hour."""
+        recent = len(_later_than(self._times, now_ms - HOUR_MS))
+        return min(RESTART_COUNTDOWN_S * 2.0**recent, LONGEST_COUNTDOWN_S)
 
     @property
     def used(self) -> int:

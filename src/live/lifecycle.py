@@ -10,12 +10,12 @@ from typing import Any
 
 from config.live_settings import LiveSettings
 from core.clock import Clock
-from core.errors import RunError, UserError
+from core.errors import PassivbotError, RunError, UserError
 from core.terms import PSIDES
 from exchanges.failures import failure_of
 from live.bot import Bot
-from live.budget import RESTART_COUNTDOWN_S, RestartBudget
-from live.loop import KeysRefusedError, Loop, RestartError
+from live.budget import RestartBudget
+from live.loop import Loop, RestartError, keys_refused
 from live.warmup import warm_up, windows
 
 logger = logging.getLogger(__name__)
@@ -44,14 +44,14 @@ class Lifecycle:
             self._loop.stop()
 
     async def run(self) -> None:
-        """Until stopped. Raises KeysRefusedError, UserError at once, RunError when the day's restarts are used up."""
+        """Until stopped. Raises UserError (refused keys too) at once, RunError when the day's restarts are used up."""
         while not self._stopping.is_set():
             try:
                 await self._run_one()
                 if self._stopping.is_set():
                     return
                 logger.warning("the bot ended by itself; starting anew")
-            except (KeysRefusedError, UserError):
+            except UserError:
                 raise
             except Exception as exc:
                 if self._stopping.is_set():
@@ -82,9 +82,7 @@ class Lifecycle:
             await bot.prepare()
         except Exception as exc:
             if failure_of(bot.exchange.name, exc) == "auth":
-                raise KeysRefusedError(
-                    f"{bot.exchange.name} refuses the keys of {self.settings.user} in api-keys.json: {exc}"
-                ) from exc
+                raise keys_refused(bot, exc) from exc
             raise
         coins = bot.lists.read(bot.book)
         approved = {symbol for pside in PSIDES for symbol in coins.approved[pside] - coins.ignored[pside]}
@@ -92,9 +90,10 @@ class Lifecycle:
         await warm_up(bot.parts.manager, minutes, self.settings, bot.exchange.name, self.clock)
 
     async def _countdown(self) -> None:
-        """Wait a minute, then see whether another restart is allowed."""
-        logger.info("[boot] next start in %.0f s", RESTART_COUNTDOWN_S)
-        await self._unless_stopped(self.clock.sleep(RESTART_COUNTDOWN_S))
+        """Wait, then see whether another restart is allowed."""
+        wait_s = self._restarts.countdown_s(self.clock.now_ms())
+        logger.info("[boot] next start in %.0f s", wait_s)
+        await self._unless_stopped(self.clock.sleep(wait_s))
         if self._stopping.is_set():
             return
         if not self._restarts.register(self.clock.now_ms()):
@@ -139,5 +138,6 @@ def banner(bot: Bot, settings: LiveSettings) -> list[str]:
 
 
 def _unexpected(error: Exception) -> Exception | None:
-    """The error with its traceback, unless it is one that explains itself."""
-    return None if isinstance(error, RestartError | OSError) else error
+    """The error with its traceback, unless it explains itself or is one of the exchange or the connection."""
+    explained = isinstance(error, RestartError | PassivbotError | OSError) or failure_of("", error) != "other"
+    return None if explained else error

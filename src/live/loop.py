@@ -10,12 +10,13 @@ from typing import Any
 
 from candles.fetching.retry_after import retry_after_s
 from core.clock import MINUTE_MS, Clock
-from core.errors import PassivbotError
+from core.errors import UserError
 from core.rng import variation
 from exchanges.failures import Failure, failure_of
 from live.account.reader import NotReadError
 from live.bot import Bot, Cycle
 from live.budget import Backoff, ErrorBudget, counts, wait_of
+from live.orders.executor import Report
 from live.telling.status import Counters, StatusLog, memory_line, rss_mib
 
 logger = logging.getLogger(__name__)
@@ -24,14 +25,23 @@ IDLE_S = 30.0  # the longest wait between cycles, on top of the delay
 SKIPPED_S, HOURLY_FAILURE_S = 0.5, 5.0
 STOP_S = 3.0  # for the running cycle
 SILENCE_MS = 60_000  # without a word of the stream after we did something
+_ERRORS: frozenset[Failure] = frozenset({"network", "unavailable", "refused", "other", "clock"})  # of writes
 
 
 class RestartError(Exception):
     """Too many errors in an hour: everything is to be built anew."""
 
 
-class KeysRefusedError(PassivbotError):
+class KeysRefusedError(UserError):
     """The exchange does not accept the account's keys; only the user can change that."""
+
+
+def keys_refused(bot: Bot, error: BaseException) -> KeysRefusedError:
+    """The error that ends a bot whose keys are not accepted."""
+    return KeysRefusedError(
+        f"{bot.exchange.name} refuses the keys of {bot.settings.user} in api-keys.json: {error}; check key, secret and "
+        "permissions, and whether they are limited to other addresses"
+    )
 
 
 class Loop:
@@ -45,6 +55,8 @@ class Loop:
         self._errors, self._backoff = ErrorBudget(), Backoff()
         self._wake, self._stopping = asyncio.Event(), asyncio.Event()
         self._expecting_ms: int | None = None  # since when the stream owes us a word
+        self._heard_ms = 0  # its last one
+        self._quiet_until_ms = 0  # before which the exchange does not want to be asked
         self._memory: tuple[int, float] | None = None
 
     def stop(self) -> None:
@@ -84,7 +96,7 @@ class Loop:
             if cycle is None:
                 continue
             self.counters.cycle_ms = self.clock.now_ms() - started_ms
-            self._expect(cycle)
+            self._expect(cycle, started_ms)
             self._status.tell(cycle)
             await self._pause(self.bot.settings.execution_delay_s)
             if not cycle.report.acted:
@@ -97,31 +109,39 @@ class Loop:
         except Exception as exc:  # noqa: BLE001 - the one place that decides what a failure means
             await self._after_failure(exc)
             return None
-        self._backoff.reset()
         self.counters.count(cycle)
+        await self._judge(cycle.report)
         self.counters.errors_this_hour = self._errors.count(self.clock.now_ms())
-        failures = [failed.failure for failed in cycle.report.failed]
-        if "auth" in failures:
-            raise self._keys_refused(next(f.error for f in cycle.report.failed if f.failure == "auth"))
-        if "clock" in failures:
-            await self._resync()
-        if any(failure in ("network", "unavailable", "refused", "other", "clock") for failure in failures):
-            self._register()
         return cycle
+
+    async def _judge(self, report: Report) -> None:
+        """What writes that failed ask for; together they are one error at most."""
+        errors = {failed.failure: failed.error for failed in report.failed}
+        if "auth" in errors:
+            raise keys_refused(self.bot, errors["auth"])
+        if "clock" in errors:
+            await self._resync()
+        if errors.keys() & _ERRORS:
+            self._register()
+        if "rate_limit" in errors:
+            await self._after_failure(errors["rate_limit"])
+        else:
+            self._backoff.reset()
 
     async def _after_failure(self, error: Exception) -> None:
         skipped = isinstance(error, NotReadError)
         cause = error.__cause__ if skipped and isinstance(error.__cause__, Exception) else error
         failure: Failure = "other" if cause is error and skipped else self._failure_of(cause)
         if failure == "auth":
-            raise self._keys_refused(cause)
-        if failure == "rate_limit":
-            self.counters.rate_limits += 1
+            raise keys_refused(self.bot, cause)
         headers = getattr(self.bot.exchange.rest, "last_response_headers", None) or {}
         least = wait_of(failure, retry_after_s(headers, self.clock.now_ms()) if failure == "rate_limit" else 0.0)
         wait_s = self._backoff.next_s(least)
         if skipped and cause is error:
             wait_s = SKIPPED_S if self._backoff.failures <= 2 else wait_s
+        if failure == "rate_limit":
+            self.counters.rate_limits += 1
+            self._quiet_until_ms = self.clock.now_ms() + int(wait_s * 1000)
         self._tell(error, failure, wait_s, skipped=skipped)
         if failure == "clock":
             await self._resync()
@@ -131,7 +151,8 @@ class Loop:
 
     def _tell(self, error: Exception, failure: Failure, wait_s: float, *, skipped: bool) -> None:
         if failure == "rate_limit":
-            logger.warning("[rate] %s; next try in %.0f s", error, wait_s)
+            level = logging.WARNING if self._backoff.failures == 1 else logging.INFO  # a ban lasts: one warning will do
+            logger.log(level, "[rate] %s; next try in %.0f s", error, wait_s)
         elif skipped or failure in ("network", "unavailable", "clock"):
             logger.warning("the cycle is skipped (%s): %s; next try in %.1f s", failure, error, wait_s)
         else:
@@ -139,13 +160,6 @@ class Loop:
 
     def _failure_of(self, error: BaseException) -> Failure:
         return failure_of(self.bot.exchange.name, error)
-
-    def _keys_refused(self, error: BaseException) -> KeysRefusedError:
-        user, exchange = self.bot.settings.user, self.bot.exchange.name
-        return KeysRefusedError(
-            f"{exchange} refuses the keys of {user} in api-keys.json: {error}; check key, secret and permissions, and "
-            "whether they are limited to other addresses"
-        )
 
     def _register(self) -> None:
         """Count an error; too many of them end this bot."""
@@ -180,9 +194,10 @@ class Loop:
 
     # --- the stream (4)
 
-    def _expect(self, cycle: Cycle) -> None:
+    def _expect(self, cycle: Cycle, started_ms: int) -> None:
         """After a change of ours the stream must say so within a minute; else it is deaf, and opened anew."""
-        if (cycle.report.created or cycle.report.cancelled) and self._expecting_ms is None:
+        changed = bool(cycle.report.created or cycle.report.cancelled)
+        if changed and self._expecting_ms is None and self._heard_ms < started_ms:
             self._expecting_ms = self.clock.now_ms()
 
     async def _watch(self) -> None:
@@ -196,7 +211,7 @@ class Loop:
             except Exception as exc:  # a lost stream costs time, nothing else: REST knows everything
                 if self._stopping.is_set():
                     return
-                if self._failure_of(exc) == "other" and not isinstance(exc, TimeoutError):
+                if self._failure_of(exc) == "other":
                     logger.debug("stream failure", exc_info=exc)
                 self.counters.reconnects += 1
                 wait_s = backoff.next_s() * variation.uniform(0.8, 1.2)
@@ -212,15 +227,19 @@ class Loop:
             while not task.done():
                 await asyncio.wait({task}, timeout=1.0)  # real time: so long may a stall go unnoticed
                 if self._is_deaf() and not task.done():
-                    self._expecting_ms = None
+                    await self._reopen(task)
                     raise TimeoutError(f"no word for {SILENCE_MS // 1000} s about an order of ours")
             task.result()
-            self._expecting_ms = None
+            self._expecting_ms, self._heard_ms = None, self.clock.now_ms()
         finally:
-            if not task.done():
-                await _cancel([task])
-                with suppress(Exception):
-                    await self.bot.exchange.reset_stream()
+            await _cancel([task])
+
+    async def _reopen(self, waiting: asyncio.Task[None]) -> None:
+        """Drop the connection that says nothing; the next wait opens another one."""
+        self._expecting_ms = None
+        await _cancel([waiting])
+        with suppress(Exception):  # it may be dead already
+            await self.bot.exchange.reset_stream()
 
     def _is_deaf(self) -> bool:
         return self._expecting_ms is not None and self.clock.now_ms() - self._expecting_ms > SILENCE_MS
@@ -230,15 +249,22 @@ class Loop:
     async def _hourly(self) -> None:
         while not self._stopping.is_set():
             self._memory_snapshot()
-            if self.bot.is_due():
-                try:
-                    await self.bot.prepare()
-                    logger.info("[hourly] markets are up to date")
-                except Exception as exc:  # noqa: BLE001 - the old markets serve until the next try
-                    logger.warning("[hourly] markets could not be read again: %s: %s", type(exc).__name__, exc)
-                    self._register()
-                    await self._pause(HOURLY_FAILURE_S)
+            if self.bot.is_due() and self.clock.now_ms() >= self._quiet_until_ms:
+                await self._refresh()
             await self._pause(1.0)
+
+    async def _refresh(self) -> None:
+        try:
+            await self.bot.prepare()
+            logger.info("[hourly] markets are up to date")
+        except Exception as exc:
+            failure = self._failure_of(exc)
+            if failure == "auth":
+                raise keys_refused(self.bot, exc) from exc
+            logger.warning("[hourly] markets could not be read again: %s: %s", type(exc).__name__, exc)
+            if counts(failure, 1, skipped=False):
+                self._register()
+            await self._pause(wait_of(failure, HOURLY_FAILURE_S))
 
     def _memory_snapshot(self) -> None:
         now_ms = self.clock.now_ms()

@@ -11,7 +11,6 @@ from candlestick_manager import CandlestickManager
 from config.live_settings import LiveSettings
 from config.warmup import DEFAULT_SET
 from core.clock import HOUR_MS, MINUTE_MS, Clock
-from core.errors import DataError
 from core.rng import variation
 from core.terms import PSIDES
 from live.choice.market_book import MarketBook
@@ -70,5 +69,5 @@ async def _fetch(manager: CandlestickManager, symbol: str, window: int, clock: C
         await manager.get_candles(
             symbol, start_ts=hour - hours * HOUR_MS, end_ts=hour, max_age_ms=AGE_MS, timeframe="1h"
         )
-    except DataError as exc:
-        logger.warning("[warmup] %s: %s", symbol, exc)
+    except Exception as exc:  # noqa: BLE001 - candles that are missing now are fetched when they are needed
+        logger.warning("[warmup] %s: %s: %s", symbol, type(exc).__name__, exc)

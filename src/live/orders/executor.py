@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from config.live_settings import OrderSettings
 from core.clock import HOUR_MS, MINUTE_MS, Clock
@@ -30,6 +31,9 @@ from live.records import OrderDiff, Withheld
 logger = logging.getLogger(__name__)
 
 IDS_KEPT_MS = HOUR_MS
+
+OrderT = TypeVar("OrderT", OpenOrder, TargetOrder)
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a cycle knows when it sends: the accepted balance, open orders, the planning minute's symbols to spare."""
+    """What a cycle knows when it sends: the accepted balance, and the open orders as they were read."""
 
     balance: float
     open_orders: Sequence[OpenOrder]
-    changed_symbols: Collection[str] = ()
 
 
 @dataclass
@@ -98,11 +101,11 @@ class Executor:
         capabilities = self.exchange.capabilities
         chosen = select_cancels(cancels, _cap(self.settings.max_cancels, capabilities.max_cancels))
         done, failed = await self._cancel(chosen)
-        changed = {*context.changed_symbols, *unconfirmed_symbols(chosen, [order in done for order in chosen])}
+        changed = unconfirmed_symbols(chosen, [order in done for order in chosen])
         around = Surroundings(context.balance, cancels, self.posted, changed, self.clock.now_ms())
         allowed, refused = self._without_refused(creates)
         selected = select_creates(allowed, around, _cap(self.settings.max_creates, capabilities.max_creates))
-        created, not_created = await self._create(selected.chosen, context.open_orders)
+        created, not_created = await self._create(() if _hushed(failed) else selected.chosen, context.open_orders)
         self._forget_old(context.open_orders)
         return Report(
             tuple(done), tuple(created), (*failed, *not_created), (*refused, *selected.withheld),
@@ -114,7 +117,7 @@ class Executor:
     async def _cancel(self, orders: Sequence[OpenOrder]) -> tuple[list[OpenOrder], list[Failed]]:
         """The orders whose cancel is confirmed, and the failures."""
         self.cancelled = remember(self.cancelled, orders, self.clock.now_ms())
-        results = await self._each([self._cancel_one(order) for order in orders])
+        results = await self._each(self._cancel_one, orders)
         done = [order for order, result in zip(orders, results, strict=True) if result is True]
         return done, [result for result in results if isinstance(result, Failed)]
 
@@ -146,7 +149,7 @@ class Executor:
         now_ms = self.clock.now_ms()
         named = self._named(orders, open_orders, now_ms)
         self.posted = remember(self.posted, named, now_ms)
-        results = await self._each([self._create_one(order) for order in named])
+        results = await self._each(self._create_one, named)
         created = [order for order, result in zip(named, results, strict=True) if isinstance(result, str)]
         failed = [result for result in results if isinstance(result, Failed)]
         unknown = [f.order for f in failed if is_ambiguous(f.failure) and isinstance(f.order, TargetOrder)]
@@ -179,10 +182,10 @@ class Executor:
 
     # --- both
 
-    async def _each(self, calls: Sequence[Awaitable[bool | str | Failed | None]]) -> list[bool | str | Failed | None]:
+    async def _each(self, send: Callable[[OrderT], Awaitable[Answer]], orders: Sequence[OrderT]) -> list[Answer]:
         if self.exchange.capabilities.one_by_one:
-            return [await call for call in calls]
-        return list(await asyncio.gather(*calls))
+            return [await send(order) for order in orders]
+        return list(await asyncio.gather(*map(send, orders)))
 
     def _failed(self, order: OpenOrder | TargetOrder, error: Exception) -> Failed:
         return Failed(order, failure_of(self.exchange.capabilities.exchange, error), error)
@@ -198,6 +201,11 @@ class Executor:
         }
         self.confirmed_ids &= self.sent_ids.keys()
         self.refusals.forget_old(now_ms)
+
+
+def _hushed(failed: Sequence[Failed]) -> bool:
+    """Whether the exchange asked to be left alone."""
+    return any(failure.failure == "rate_limit" for failure in failed)
 
 
 def _cap(configured: int, exchange: int | None) -> int:

@@ -56,6 +56,11 @@ def upnl(key: Key, position: HeldPosition, price: float | None, book: MarketBook
     return pnl(position.price, price, position.size, book.c_mult(key[0]))
 
 
+def distance(price: float | None, position: HeldPosition) -> float:
+    """How far the market is from the entry price, as a fraction; NaN where either is unknown."""
+    return price / position.price - 1.0 if price and position.price else math.nan
+
+
 def position_line(before: HeldPosition, now: HeldPosition, coin: str, pside: str, exposure: Exposure | None) -> str:
     """`[pos] new BTC long 0 -> 0.01 @ 64000 WE=0.064 (12.8% of WEL, 10.7% of WEL with allowance, 6.4% of TWEL)`."""
     line = f"[pos] {change_word(before, now):<7} {coin} {pside} {before.size:.10g} -> {now.size:.10g}"

@@ -17,7 +17,7 @@ from live.planning.reconcile import plan_summary
 from live.planning.translate import FLAT
 from live.records import Modes, Order
 from live.telling.order_lines import order_text, summary_lines
-from live.telling.position_lines import Exposure, change_word, changed_positions, position_line, upnl
+from live.telling.position_lines import Exposure, changed_positions, distance, position_line, upnl
 from live.telling.throttle import Throttle
 
 logger = logging.getLogger(__name__)
@@ -58,8 +58,8 @@ class CycleLog:
             exposure = self._limits.get(key)
             line = position_line(old_position, position, book.coin(key[0]), key[1], exposure)
             price = prices.get(key[0])
-            if price and position.size and change_word(old_position, position) != "closed":
-                line += f" dist={price / position.price - 1.0:+.2%} upnl={upnl(key, position, price, book):+.4g}"
+            if price and position.size:
+                line += f" dist={distance(price, position):+.2%} upnl={upnl(key, position, price, book):+.4g}"
             logger.info("%s", line)
 
     # --- the plan
@@ -114,7 +114,7 @@ class CycleLog:
             kind = "added" if old is None else "removed" if new is None else "changed"
             arrow = f"{new or old}" if kind != "changed" else f"{old} -> {new}"
             text = f"[mode] {kind:<7} {key[1]}.{key[0]}: {arrow}"
-            if self._throttle.allows(("mode", key[0], kind), text, at_least_ms=MODES_EVERY_MS):
+            if self._throttle.allows(("mode", key, kind), text, at_least_ms=MODES_EVERY_MS):
                 logger.info("%s", text)
         self._modes = modes
 

@@ -16,7 +16,7 @@ from live.bot import Bot, Cycle
 from live.budget import ERRORS_PER_HOUR
 from live.fills.record import FillEvent
 from live.records import Order, price_distance
-from live.telling.position_lines import upnl, wallet_exposure
+from live.telling.position_lines import distance, upnl, wallet_exposure
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def status_lines(cycle: Cycle, fills: Sequence[FillEvent], now_ms: int) -> list[
         limit = facts.limits.get(key, 0.0)
         lines.append(
             f"[status] {book.coin(key[0])} {key[1]} {position.size:.10g} @ {position.price:.10g} "
-            f"WE {share:.3f} of {limit:.3f} price {price / position.price - 1.0:+.2%} "
+            f"WE {share:.3f} of {limit:.3f} price {distance(price, position):+.2%} "
             f"upnl {upnl(key, position, price, book):+.2f}"
         )
     nearest = _nearest(cycle, account.open_orders)
