@@ -86,7 +86,9 @@ class Bench:
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
 
     def __post_init__(self) -> None:
-        manager = CandlestickManager(self.source, "binance", cache_dir=self.folder, clock=self.clock)
+        manager = CandlestickManager(
+            self.source, "binance", cache_dir=self.folder, clock=self.clock, archive_enabled=False
+        )
         self.network = Network(self.others, self.folder)
         self.ages = CoinAges(manager, self.network, self.folder, self.clock)
 
