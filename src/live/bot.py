@@ -190,7 +190,8 @@ class Bot:
             self.settings.orders.second_instance,
             ids_known=self.exchange.capabilities.client_ids,
         )
-        sent = self.executor.sent_ids
+        reported = self.parts.ids.reported
+        sent = {order.custom_id for order in orders if reported(order.custom_id) in self.executor.sent_ids}
         return sort_by_origin(orders, self.is_ours, sent, self.started_ms + self.offset_ms, policies)
 
     def is_ours(self, order: OpenOrder) -> bool:
