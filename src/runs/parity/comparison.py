@@ -15,7 +15,7 @@ from core.progress import Progress
 from core.terms import PSIDES
 from exchange_sim.sources import directory_market, sample_market
 from runs.parity.backtest_side import backtest_trades
-from runs.parity.live_side import live_trades
+from runs.parity.live_side import live_run
 from runs.parity.span import Span, parity_span
 from runs.parity.trades import Comparison, Trade, compare
 
@@ -49,12 +49,12 @@ async def compare_live(span: Span, protocol: str, cache_dir: Path, restarts: Col
     backtest = backtest_trades(span)
     started = time.monotonic()
     with Progress("live bot") as bar:
-        live = await live_trades(
+        live = await live_run(
             span, protocol, cache_dir, restarts=restarts, progress=lambda done: bar("minutes", done + 1, span.minutes)
         )
     seconds = time.monotonic() - started
     logger.info("live: %d minutes in %.1f s, %.1f ms a cycle", span.minutes, seconds, 1000.0 * seconds / span.minutes)
-    return compare(backtest, live)
+    return compare(backtest, live.trades)
 
 
 def print_comparison(span: Span, found: Comparison, shown: int) -> None:
