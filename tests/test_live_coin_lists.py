@@ -52,6 +52,13 @@ def test_book() -> None:
     }  # fmt: skip
 
 
+def test_book_of_paradex() -> None:
+    """Its prices are in USD, and it settles in USDC."""
+    item = entry("A", symbol="A/USD:USDC", quote="USD")
+    book = market_book({"A/USD:USDC": item}, "paradex", "USDC")
+    assert (book.eligible, book.symbol("A")) == ({"A/USD:USDC"}, "A/USD:USDC")
+
+
 @pytest.mark.parametrize(
     ("given", "coin", "name"),
     [

@@ -10,6 +10,9 @@ import pytest
 
 from core.errors import DataError, OfflineDataError
 from markets.market import eligible_coins, ineligible_because, market_of, read_markets
+from markets.symbols import quote_currency
+
+USDC = {"symbol": "X/USDC:USDC"}
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -88,14 +91,17 @@ def test_venue_minimum_costs() -> None:
         ({"swap": False, "linear": False}, "binance", "not swap"),
         ({"linear": None}, "binance", "not linear"),
         ({"symbol": "X/USDC:USDC"}, "binance", "wrong quote"),
-        ({"info": {"onlyIsolated": True}}, "hyperliquid", "ineligible on hyperliquid"),
-        ({"info": {"openInterest": "0.0"}}, "hyperliquid", "ineligible on hyperliquid"),
+        ({"info": {"onlyIsolated": True}, **USDC}, "hyperliquid", "ineligible on hyperliquid"),
+        ({"info": {"openInterest": "0.0"}, **USDC}, "hyperliquid", "ineligible on hyperliquid"),
         ({"info": {"openInterest": "0.0"}}, "binance", None),
+        ({"symbol": "X/USD:USDC"}, "paradex", None),
+        ({"symbol": "X/USDC:USDC"}, "paradex", "wrong quote"),
+        ({"symbol": "X/USD:USDC"}, "hyperliquid", "wrong quote"),
     ],
 )
 def test_eligibility(changes: dict[str, Any], exchange: str, reason: str | None) -> None:
     """The first reason that holds is the answer."""
-    assert ineligible_because(entry(**changes), exchange, "USDT") == reason
+    assert ineligible_because(entry(**changes), exchange, quote_currency(exchange)) == reason
 
 
 def test_eligible_coins() -> None:
