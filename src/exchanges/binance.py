@@ -10,6 +10,8 @@ from core.terms import Pside
 from exchanges.ccxt_exchange import CcxtExchange, Reply
 from exchanges.protocol import Capabilities, TargetOrder
 
+LISTEN_KEY_TYPE = "future"  # under which ccxt keeps the listen key of USD-M contracts
+
 
 class Binance(CcxtExchange):
     CAPABILITIES = Capabilities("binance", time_source="ticker")
@@ -41,3 +43,10 @@ class Binance(CcxtExchange):
         if order.kind == "limit":
             params["timeInForce"] = "GTX" if self.post_only else "GTC"
         return params
+
+    async def reset_stream(self) -> None:
+        """The listen key goes too: ccxt would hold on to one that has ended until it is 20 minutes old."""
+        await super().reset_stream()
+        key = self.stream.options.get(LISTEN_KEY_TYPE) if self.stream is not None else None
+        if key:
+            key["lastAuthenticatedTime"] = 0

@@ -72,6 +72,8 @@ def print_comparison(span: Span, found: Comparison, shown: int) -> None:
     for name, count in [*rows, *sorted(found.by_cause.items())]:
         summary.add_row(name, f"{count:,}")
     console.print(summary)
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(found.kinds.items()))
+    console.print(f"equal by kind: {kinds or 'none'}")
     if not found.differences:
         console.print("[green]the same fills in the same minutes[/green]")
         return

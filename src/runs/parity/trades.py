@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,9 +48,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`equal` trades to the last bit, and all differences in the order of time."""
+    """`equal` trades to the last bit, how many of each kind, and all differences in the order of time."""
 
     equal: int
+    kinds: Mapping[str, int]
     n_backtest: int
     n_live: int
     differences: tuple[Difference, ...]
@@ -76,7 +77,13 @@ def compare(backtest: Sequence[Trade], live: Sequence[Trade]) -> Comparison:
         known = ours or theirs or _NOBODY
         differences.append(Difference(ours, theirs, _cause(ours, theirs, (known.coin, known.pside) in seen)))
         seen.add((known.coin, known.pside))
-    return Comparison(equal.total(), len(backtest), len(live), tuple(differences))
+    kinds = Counter(_kind(trade) for trade in equal.elements())
+    return Comparison(equal.total(), kinds, len(backtest), len(live), tuple(differences))
+
+
+def _kind(trade: Trade) -> str:
+    """`close_unstuck_long` is of the kind `unstuck`."""
+    return trade.order_type.split("_", 1)[1].rsplit("_", 1)[0].split("_")[0]
 
 
 _NOBODY = Trade(0, "", "long", 0.0, 0.0, "")
