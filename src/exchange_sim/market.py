@@ -99,7 +99,7 @@ class VenueMarket:
             ))
             for item in self.by_id.values()
         ]  # fmt: skip
-        return VenueMarket(items, self.minutes, self.note)
+        return VenueMarket(items, self.minutes, self.note, self.last_ts)
 
     def put(self, symbol: str, rows: Candles) -> None:
         """Candles that replace others from now on, minute by minute."""

@@ -31,8 +31,9 @@ logger = logging.getLogger(__name__)
 
 VENUE_FILE, LOG_FILE, CACHES = "venue.json", "venue.log", "caches"
 READY_S, END_S = 60.0, 2.0
+SAME_TIME_MS = 2000
 # What a paper account was started with; with another market its positions would make no sense.
-_OF_THE_MARKET = ("protocols", "data", "data_seed", "exchange", "start", "end", "fees")
+_OF_THE_MARKET = ("protocols", "data", "data_seed", "exchange", "start", "redate_from", "end", "fees")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def paper_venue(settings: PaperSettings, cache_dir: Path, *, reset: bool = False
     state.mkdir(parents=True, exist_ok=True)
     file = write_venue_file(settings, state, cache_dir)
     with _running(file, settings.protocol, state / LOG_FILE, _remedy(settings)) as lines:
-        yield _introduced(settings, lines)
+        yield _introduced(lines)
 
 
 def forget(state: Path) -> None:
@@ -202,13 +203,13 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.wait()
 
 
-def _introduced(settings: PaperSettings, said: Mapping[str, str]) -> PaperVenue:
+def _introduced(said: Mapping[str, str]) -> PaperVenue:
     url, token = said["ready"].split()[0], said["token"]
     hide(token)
-    clock: Clock = SystemClock()
-    if settings.speed != 1.0 or settings.data == "replay":
-        request = Request(f"{url}/sim/v1/clock", headers={"X-Sim-Token": token})
-        with urlopen(request, timeout=READY_S) as reply:
-            told = json.load(reply)
-        clock = ScaledClock(int(told["now_ms"]), float(told["speed"]))
+    request = Request(f"{url}/sim/v1/clock", headers={"X-Sim-Token": token})
+    with urlopen(request, timeout=READY_S) as reply:
+        told = json.load(reply)
+    clock: Clock = ScaledClock(int(told["now_ms"]), float(told["speed"]))
+    if told["speed"] == 1.0 and abs(clock.now_ms() - SystemClock().now_ms()) < SAME_TIME_MS:
+        clock = SystemClock()
     return PaperVenue(url, said.get("market", ""), clock)

@@ -9,11 +9,12 @@ exchange: binance
 // whose candles of the store below cache_dir
 cache_dir: caches
 market_settings: settings.json
-// steps and fees of a directory's coins, as import_candles.py takes them
+// steps and fees of a directory's coins, as import_candles.py takes them; without it settings.json in the directory
 start: 2025-06-01
 // where the venue's clock starts; without it: the time of day
 redate_ms: 1760000000000
-// shows old candles from that moment on, over and over; redate_from: 2025-03-01, end: 2025-04-01 say which
+// shows old candles from that moment on, over and over; redate_from: 2025-03-01, end: 2025-04-01 say which (with a
+// state_dir the same ones at every start, whatever has been stored since)
 speed: 1
 // of the clock; with 0 it moves by POST /sim/v1/clock/advance only
 seed: 0
@@ -38,6 +39,7 @@ faults: [{match: {path: "/fapi/v1/klines"}, action: "http", status: 429, count: 
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +47,11 @@ from config.text import read_hjson
 from core.clock import Clock, ManualClock, ScaledClock, SystemClock
 from core.dates import date_to_ts
 from core.errors import ConfigError
+from core.files import read_json, write_json
 from core.redaction import hide
 from exchange_sim.market import VenueMarket
 from exchange_sim.persistence import saved_until
-from exchange_sim.redating import redated
+from exchange_sim.redating import Span, find_span, redated
 from exchange_sim.redirect import PROTOCOLS
 from exchange_sim.server import SimConfig
 from exchange_sim.sources import directory_market, sample_market, store_market
@@ -82,6 +85,7 @@ DEFAULTS: dict[str, Any] = {
     "state_dir": "",
     "faults": [],
 }
+SPAN_FILE = "span.json"  # in the state directory: which candles are shown as of today
 MEMBERS: dict[str, tuple[str, ...]] = {"fees": ("maker", "taker"), "funding": ("rate", "interval_hours")}
 
 
@@ -99,7 +103,7 @@ def read_sim_config(path: Path | None, port: int = 0, protocols: tuple[str, ...]
     values = {**DEFAULTS, **content}
     state_dir = Path(values["state_dir"]).expanduser() if values["state_dir"] else None
     clock = _clock(values, where, saved_until(state_dir) if state_dir else None)
-    market = _redated(_market(values, clock), values)
+    market = _redated(_market(values, clock), values, state_dir)
     return SimConfig(
         market=market.with_fees(**values["fees"]) if values["fees"] else market,
         clock=clock,
@@ -158,21 +162,30 @@ def _is(value: Any, wanted: type) -> bool:
 def _clock(values: dict[str, Any], where: str, saved_ms: int | None) -> Clock:
     """Stepped at speed 0; the machine's own without a start and at speed 1; scaled otherwise.
 
-    A venue with a start of its own goes on where its accounts were saved.
+    Time never goes back behind what accounts that were saved have seen, as after a run at a greater speed.
     """
     speed = float(values["speed"])
     if speed < 0.0:
         raise ConfigError(f"{where}: speed is {speed:g}, it must be 0 (stepped) or above")
-    start_ms = max(date_to_ts(values["start"]), saved_ms or 0) if values["start"] else SystemClock().now_ms()
+    now_ms = SystemClock().now_ms()
+    start_ms = max(date_to_ts(values["start"]) if values["start"] else now_ms, saved_ms or 0)
     if speed == 0.0:
         return ManualClock(start_ms)
-    return ScaledClock(start_ms, speed) if values["start"] or speed != 1.0 else SystemClock()
+    return SystemClock() if speed == 1.0 and start_ms == now_ms else ScaledClock(start_ms, speed)
 
 
-def _redated(market: VenueMarket, values: dict[str, Any]) -> VenueMarket:
+def _redated(market: VenueMarket, values: dict[str, Any], state_dir: Path | None) -> VenueMarket:
+    """Old candles as of today, if the file says so. Accounts that are kept see the same span again."""
     if not values["redate_ms"]:
         return market
-    return redated(market, values["redate_ms"], values["redate_from"], values["end"])
+    kept = state_dir / SPAN_FILE if state_dir else None
+    if kept is not None and kept.exists():
+        return redated(market, values["redate_ms"], Span(**read_json(kept)))
+    span = find_span(market, values["redate_from"], values["end"])
+    shown = redated(market, values["redate_ms"], span)
+    if kept is not None:
+        write_json(kept, asdict(span))
+    return shown
 
 
 def _market(values: dict[str, Any], clock: Clock) -> VenueMarket:
@@ -184,5 +197,6 @@ def _market(values: dict[str, Any], clock: Clock) -> VenueMarket:
     folder = Path(data).expanduser()
     if not folder.is_dir():
         raise ConfigError(f"data is {data!r}: sample, cache or an existing directory is needed")
-    settings = values["market_settings"]
-    return directory_market(folder, Path(settings).expanduser() if settings else None, clock)
+    beside = folder / "settings.json"
+    settings = Path(values["market_settings"]).expanduser() if values["market_settings"] else beside
+    return directory_market(folder, settings if settings != beside or beside.exists() else None, clock)
