@@ -221,28 +221,26 @@ class Loop:
                 await self._pause(wait_s)
 
     async def _next_update(self) -> None:
-        """Wait for an update; raises TimeoutError when the stream owes one for too long."""
-        task = asyncio.create_task(self.bot.exchange.watch_orders())
+        """Wait for an update; raises TimeoutError, with the connection closed, when one is owed for too long."""
+        update = asyncio.create_task(self.bot.exchange.watch_orders())
+        silence = asyncio.create_task(self._silence())
         try:
-            while not task.done():
-                await asyncio.wait({task}, timeout=1.0)  # real time: so long may a stall go unnoticed
-                if self._is_deaf() and not task.done():
-                    await self._reopen(task)
-                    raise TimeoutError(f"no word for {SILENCE_MS // 1000} s about an order of ours")
-            task.result()
-            self._expecting_ms, self._heard_ms = None, self.clock.now_ms()
+            await asyncio.wait({update, silence}, return_when=asyncio.FIRST_COMPLETED)
+            if not update.done():
+                await _cancel([update])
+                with suppress(Exception):  # it may be dead already
+                    await self.bot.exchange.reset_stream()
+                raise TimeoutError(f"no word for {SILENCE_MS // 1000} s about an order of ours")
+            update.result()
+            self._heard_ms = self.clock.now_ms()
         finally:
-            await _cancel([task])
+            self._expecting_ms = None
+            await _cancel([update, silence])
 
-    async def _reopen(self, waiting: asyncio.Task[None]) -> None:
-        """Drop the connection that says nothing; the next wait opens another one."""
-        self._expecting_ms = None
-        await _cancel([waiting])
-        with suppress(Exception):  # it may be dead already
-            await self.bot.exchange.reset_stream()
-
-    def _is_deaf(self) -> bool:
-        return self._expecting_ms is not None and self.clock.now_ms() - self._expecting_ms > SILENCE_MS
+    async def _silence(self) -> None:
+        """Until the stream owes a word for too long."""
+        while self._expecting_ms is None or self.clock.now_ms() - self._expecting_ms <= SILENCE_MS:
+            await self.clock.sleep(1.0)
 
     # --- every hour (3)
 
