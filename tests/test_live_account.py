@@ -203,6 +203,16 @@ def test_many_orders_at_once(
     assert caplog.text.count("possibly filled") == (n_gone if n_gone <= 20 else 0)
 
 
+def test_orders_that_rest_are_not_new(tmp_path: Path) -> None:
+    """However many there are, one that vanishes is looked into."""
+    many = tuple(order("A", price=float(i + 1)) for i in range(30))
+    bench = Bench(tmp_path, FakeVenue(orders=many))
+    bench.read()
+    bench.venue.orders = many[1:]
+    bench.read()
+    assert bench.clock.sleeps == [1.5]
+
+
 def test_which_orders_vanished() -> None:
     """By id; own cancels by symbol, side, position side, price and quantity."""
     assert vanished_orders(TWO, TWO, ()) == []

@@ -105,6 +105,8 @@ def test_both_sides_where_one_is_held_at_a_time() -> None:
     assert modes_of(found, "long") == {"normal": "AB"}
     assert modes_of(found, "short") == {"graceful_stop": "A", "normal": "B"}
     assert modes_of(run(**given), "short") == {"normal": "AB"}
+    short_first = run(**given | {"account": account_of("A-")}, hedge=False)
+    assert modes_of(short_first, "long") == {"graceful_stop": "A", "normal": "B"}
     assert found.sides["long"].ideal == (symbol("B"), symbol("A"))
     assert (found.sides["long"].max_positions, len(found.sides["long"].approved)) == (2, 4)
 

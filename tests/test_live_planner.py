@@ -225,6 +225,7 @@ def test_frozen(changes: Any, reason: str | None) -> None:
         ({"prices": {A: math.nan}, "old_prices": {A: 95.0}}, 95.0),
         ({"prices": {}, "old_prices": {A: math.nan}}, 100.0),
         ({"emas": {A: LACKING}}, 100.5),
+        ({"prices": {}, "old_prices": {A: 0.01}}, 0.01),
     ],
 )
 def test_frozen_symbols_count(changes: Any, price: float) -> None:

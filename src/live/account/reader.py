@@ -53,7 +53,7 @@ class AccountReader:
         self._exchange, self._fills, self._rules, self._clock = exchange, fills, rules, clock
         self._doubts = Doubts()
         self._accepted: float | None = None
-        self._account_changed = True
+        self._account_changed = False
         self.state: AccountState | None = None
 
     def note_change(self) -> None:
@@ -70,7 +70,7 @@ class AccountReader:
             orders = await self._read_orders(state, active)
         gone = self._gone(orders, cancelled)
         state = replace(state, open_orders=tuple(orders))
-        if self.state is None or gone or _differs(self.state, state):
+        if gone or (self.state is not None and _differs(self.state, state)):
             self._account_changed = True
         if worth_a_look(gone, self._new(orders)):
             await self._clock.sleep(SETTLE_S)

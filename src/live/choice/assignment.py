@@ -153,7 +153,7 @@ class Assigner:
         """Approved symbols that are old enough and whose first entry is large enough."""
         coins, now_ms = self._settings.coins, self._clock.now_ms()
         old = approved
-        if forager and coins.minimum_age_days > 0:
+        if forager:
             old = frozenset(s for s in approved if is_old_enough(around.first_ms(s), now_ms, coins.minimum_age_days))
         if not coins.filter_by_min_effective_cost:
             return old
