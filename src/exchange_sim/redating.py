@@ -1,4 +1,4 @@
-"""Old candles as those of today: a span of them repeats without end, before now and after (`exchange_simulator.md` 4)."""
+"""Old candles as today's: a span of them repeats without end, before now and after (`exchange_simulator.md` 4)."""
 
 from __future__ import annotations
 
