@@ -29,11 +29,16 @@ class AccountControl:
         self.venue = venue
 
     def state(self, request: web.Request, body: Any) -> Any:
+        return self.show(request.query)
+
+    def show(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Balance, equity, positions, open orders and fills of an account."""
-        engine, account = self._account(request.query)
-        return self._state(engine, account)
+        return self._state(*self._account(asked))
 
     def change(self, request: web.Request, body: Any) -> Any:
+        return self.put(body)
+
+    def put(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Make an account what `balance`, `hedge`, `positions`, `orders` and `fills` say; what is not named stays."""
         engine = self._engine(body)
         account, now_ms = engine.account(str(body["key"])), self.venue.now_ms()
