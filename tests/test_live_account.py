@@ -296,8 +296,10 @@ def test_sizes_by_fills() -> None:
         replace(bought(2), psize=2.0),
         replace(bought(3, side="sell", position_side="short"), psize=1e-9),
         replace(bought(4, qty=2.0, symbol=symbol("B")), psize=2.1e-9),
+        replace(bought(5, qty=2.0, symbol=symbol("C")), psize=2e-9),
     ]
-    assert sizes_by_fills(events) == {A_LONG: 2.0, (symbol("A"), "short"): 0.0, (symbol("B"), "long"): 2.1e-9}
+    b_long, c_long = (symbol("B"), "long"), (symbol("C"), "long")
+    assert sizes_by_fills(events) == {A_LONG: 2.0, (symbol("A"), "short"): 0.0, b_long: 2.1e-9, c_long: 0.0}
 
 
 def test_doubts() -> None:
@@ -306,6 +308,8 @@ def test_doubts() -> None:
     assert not doubts_of(account_of(), account_of("A"), {A_LONG: 0.0})
     assert not doubts_of(account_of("A=2@90"), account_of("A"), {})
     assert not doubts_of(account_of("A"), None, {A_LONG: 1.0, (symbol("B"), "long"): 0.0})
+    assert doubts_of(account_of(balance=0.0), account_of(balance=0.5), {}).no_balance
+    assert not doubts_of(account_of(balance=0.5), account_of(), {})
     gone = doubts_of(account_of("A-", balance=0.0), account_of("A A-"), {})
     assert gone == Doubts(frozenset({A_LONG}), True)
     assert str(gone) == "a balance of 0; no position A/USDT:USDT long any more, but no fill closed it"

@@ -55,6 +55,7 @@ def test_need(long: str, short: str, held: Any, closes: set[float], hours: set[f
         ({"ema_span_1": -4.0}, {100.0}),
         ({"ema_span_0": -1.0, "ema_span_1": -4.0}, set()),
         ({"ema_span_1": math.inf}, {100.0}),
+        ({"ema_span_0": 0.5}, {0.5, 400.5, math.sqrt(0.5 * 400.5)}),
         ({"ema_span_0": math.nan}, {400.5}),
     ],
 )
@@ -76,7 +77,7 @@ def test_filter_need() -> None:
 @pytest.mark.parametrize(("into_minute_ms", "age"), [(0, 1), (1, 1), (3, 1), (4, 2), (5_000, 2_500), (59_999, 29_999)])
 def test_age_in_a_young_minute(into_minute_ms: int, age: int) -> None:
     """Half of what has passed of the minute, at least 1 ms, at most what is asked for: a late candle comes soon."""
-    assert age_in_minute(MINUTE + into_minute_ms, 30_000) == age
+    assert age_in_minute(MINUTE + into_minute_ms) == age
     assert age_in_minute(MINUTE + into_minute_ms, 1_000) == min(age, 1_000)
 
 
@@ -101,11 +102,10 @@ def test_reading() -> None:
 
 
 def test_nothing_is_asked_without_need() -> None:
-    """No spans, no question; volumes may be older than closes."""
+    """No spans, no question."""
     assert read({}, EmaNeed()) == (NO_EMAS, FakeEmas({}))
     assert [asked[1] for asked in read({}, EmaNeed(hourly_log_ranges=frozenset({1.0})))[1].asked] == ["1h"]
-    for now_ms, age in ((MINUTE + 59_999, 29_999), (MINUTE + 59_000, 29_500)):
-        assert read({}, FILTERS, now_ms)[1].asked[0][3] == age
+    assert [asked[2] for asked in read({}, FILTERS)[1].asked] == [{"close": [], "qv": [10.5], "log_range": [20.5]}]
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def doubts_of(state: AccountState, before: AccountState | None, sizes: Mapping[K
 
     `sizes` are those of `sizes_by_fills`; a first reading is compared with them alone.
     """
-    expected = before.positions if before else [key for key, size in sizes.items() if size]
+    expected = before.positions if before else sizes
     vanished = frozenset(key for key in expected if key not in state.positions and sizes.get(key) != 0.0)
     had_something = before.fetched_balance > 0.0 if before else bool(state.positions)
     return Doubts(vanished, state.fetched_balance == 0.0 and had_something)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from core.clock import Clock
 from core.errors import DataError
 from core.terms import Pside
-from live.planning.indicators import VOLUME_AGE_MS, EmaSource, age_in_minute
+from live.planning.indicators import EmaSource, age_in_minute
 
 logger = logging.getLogger(__name__)
 
@@ -50,11 +50,11 @@ async def _scores_of(source: EmaSource, symbol: str, need: RankingNeed, now_ms: 
     if need.volume_span is not None:
         spans["qv"] = [need.volume_span]
     try:
-        found = await source.get_deep_emas(symbol, spans, age_in_minute(now_ms, VOLUME_AGE_MS))
+        found = await source.get_deep_emas(symbol, spans, age_in_minute(now_ms))
     except DataError as exc:
         logger.warning("[ranking] %s counts as the last one: %s", symbol, exc)
         return 0.0, 0.0
-    volume = found.get(("qv", need.volume_span), 0.0) if need.volume_span is not None else 0.0
+    volume = found["qv", need.volume_span] if need.volume_span is not None else 0.0
     log_range = found["log_range", need.volatility_span]
     return volume if math.isfinite(volume) else 0.0, log_range if math.isfinite(log_range) else 0.0
 

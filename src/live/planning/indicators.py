@@ -13,18 +13,18 @@ from core.clock import MINUTE_MS
 from core.errors import DataError
 from core.terms import PSIDES, Mode, Pside
 
-CLOSE_AGE_MS, VOLUME_AGE_MS, HOURLY_AGE_MS = 30_000, 60_000, 600_000
+Values: TypeAlias = Mapping[tuple[str, float], float]
+
+HOURLY_AGE_MS = 600_000
 
 
-def age_in_minute(now_ms: int, most_ms: int) -> int:
-    """How old candles may be: `most_ms`, less while the minute is young, so that one that has just ended is not missed.
+def age_in_minute(now_ms: int, most_ms: int = MINUTE_MS) -> int:
+    """How old candles may be: half of what has passed of the minute, so that one that has just ended is not missed.
 
-    What is there already costs no request. A late candle is asked for again, each time after twice as long.
+    That is never more than 30 s (`candles.md` 9), and at most `most_ms`. What is there already costs no request. A late
+    candle is asked for again, each time after twice as long.
     """
     return max(1, min(most_ms, now_ms % MINUTE_MS // 2))
-
-
-Values: TypeAlias = Mapping[tuple[str, float], float]
 
 
 class EmaSource(Protocol):
@@ -98,9 +98,8 @@ async def read_emas(source: EmaSource, needs: Mapping[str, EmaNeed], now_ms: int
 
 async def _of_symbol(source: EmaSource, symbol: str, need: EmaNeed, now_ms: int) -> SymbolEmas:
     minutes = {"close": need.closes, "qv": need.volumes, "log_range": need.log_ranges}
-    age = age_in_minute(now_ms, CLOSE_AGE_MS if need.closes else VOLUME_AGE_MS)
     try:
-        m1 = await source.get_deep_emas(symbol, minutes, age) if any(minutes.values()) else {}
+        m1 = await source.get_deep_emas(symbol, minutes, age_in_minute(now_ms)) if any(minutes.values()) else {}
         hourly = {"log_range": need.hourly_log_ranges}
         h1 = await source.get_deep_emas(symbol, hourly, HOURLY_AGE_MS, "1h") if need.hourly_log_ranges else {}
     except DataError as exc:
