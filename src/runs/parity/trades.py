@@ -41,9 +41,7 @@ class Difference:
 
     @property
     def trade(self) -> Trade:
-        found = self.backtest or self.live
-        assert found is not None
-        return found
+        return _either(self.backtest, self.live)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +68,13 @@ def compare(backtest: Sequence[Trade], live: Sequence[Trade]) -> Comparison:
     equal = Counter(backtest) & Counter(live)
     only_backtest, only_live = list((Counter(backtest) - equal).elements()), list((Counter(live) - equal).elements())
     pairs = list(_paired(only_backtest, only_live))
-    pairs.sort(key=lambda pair: (pair[0] or pair[1] or _NOBODY).ts)
+    pairs.sort(key=lambda pair: _either(*pair).ts)
     differences: list[Difference] = []
     seen: set[tuple[str, str]] = set()
     for ours, theirs in pairs:
-        known = ours or theirs or _NOBODY
-        differences.append(Difference(ours, theirs, _cause(ours, theirs, (known.coin, known.pside) in seen)))
-        seen.add((known.coin, known.pside))
+        _, coin, pside, _ = _either(ours, theirs).place
+        differences.append(Difference(ours, theirs, _cause(ours, theirs, (coin, pside) in seen)))
+        seen.add((coin, pside))
     kinds = Counter(_kind(trade) for trade in equal.elements())
     return Comparison(equal.total(), kinds, len(backtest), len(live), tuple(differences))
 
@@ -86,7 +84,11 @@ def _kind(trade: Trade) -> str:
     return trade.order_type.split("_", 1)[1].rsplit("_", 1)[0].split("_")[0]
 
 
-_NOBODY = Trade(0, "", "long", 0.0, 0.0, "")
+def _either(backtest: Trade | None, live: Trade | None) -> Trade:
+    """The one that there is; of two the backtest's."""
+    found = backtest or live
+    assert found is not None
+    return found
 
 
 def _paired(backtest: Iterable[Trade], live: Iterable[Trade]) -> Iterable[tuple[Trade | None, Trade | None]]:
