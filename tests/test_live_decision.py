@@ -331,9 +331,9 @@ def test_prices(tmp_path: Path) -> None:
     assert prices == {A: 101.0, B: 100.0}
     assert bench.venue.asked == [("tickers", [A, B, symbol("C")])]
     assert bench.data.known_prices == prices
-    bench.venue.last = {A: 102.0}
+    bench.venue.last = {A: 0.5}
     asyncio.run(bench.data.prices([A], []))
-    assert bench.data.known_prices == {A: 102.0, B: 100.0}
+    assert bench.data.known_prices == {A: 0.5, B: 100.0}
     bench.venue.asked.clear()
     assert asyncio.run(bench.data.prices([], [])) == {}
     assert bench.venue.asked == []
@@ -456,3 +456,22 @@ def test_refreshing_is_quiet_when_nothing_is_missing(tmp_path: Path, caplog: pyt
     asyncio.run(bench.data.refresh([A]))
     assert bench.source.asked
     assert bench.data.late([A, B]) == {B: 100}
+
+
+def test_how_old_things_may_be(tmp_path: Path) -> None:
+    """Newest candles and prices of candles: ten seconds, however late in the minute (`candles.md` 9)."""
+    bench = Bench(tmp_path, clock=ManualClock(MINUTE + 40_000))
+    bench.source.rows[A] = bench.source.rows[A][:-1]
+
+    def asked(work: Any) -> bool:
+        bench.source.asked.clear()
+        asyncio.run(work())
+        return bool(bench.source.asked)
+
+    for work in (lambda: bench.data.refresh([A]), lambda: bench.data.prices([], [A])):
+        assert asked(work)
+        bench.clock.advance(10_000)
+        assert not asked(work)
+        bench.clock.advance(1)
+        assert asked(work)
+        bench.clock.ms = MINUTE + 40_000
