@@ -46,7 +46,7 @@ class Bench:
     rows: Candles | None = None
 
     def __post_init__(self) -> None:
-        self.stores = {name: CandleStore(self.folder, "binance", self.clock, name) for name in ("1m", "1h")}
+        self.stores = {name: CandleStore(self.folder, "binance", self.clock, name) for name in ("1m", "1h", "4h")}
         self.emas = DeepEmas(self._load, self.stores.__getitem__, self.clock)
 
     async def _load(self, symbol: str, start: int, end: int, max_age_ms: int | None, timeframe: str) -> Candles:
@@ -151,6 +151,13 @@ def test_hours(bench: Bench) -> None:
     assert other.latest({"log_range": [5.5]}, timeframe="1h") == {
         ("log_range", 5.5): latest_ema(hours[22:], "log_range", 5.5)
     }
+
+
+def test_longer_candles(bench: Bench) -> None:
+    """One of four hours may be missing, as one of an hour may."""
+    rows = np.delete(walk(60, LAST_HOUR // (4 * HOUR_MS) * 4 * HOUR_MS - 4 * HOUR_MS, 4 * HOUR_MS), 40)
+    bench.hold(rows, "4h")
+    assert bench.latest({"close": [5.0]}, timeframe="4h") == {("close", 5.0): latest_ema(rows[-49:], "close", 5.0)}
 
 
 @pytest.mark.parametrize(("now", "hour"), [(NOW, 8), (NOW + M - 5_001, 8), (NOW + M - 5_000, 9), (NOW + 61 * M, 10)])

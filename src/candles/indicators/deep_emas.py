@@ -46,7 +46,7 @@ class DeepEmas:
         """
         period, now = timeframe_ms(timeframe), self._clock.now_ms()
         end = _newest(now, period)
-        wanted = [(metric, span) for metric, several in spans.items() for span in sorted(several)]
+        wanted = [(metric, span) for metric, several in spans.items() for span in several]
         at_end, computed, known = self._known.get((symbol, period), (0, 0, {}))
         if at_end != end or not max_age_ms or now - computed > max_age_ms:
             computed, known = now, {}
