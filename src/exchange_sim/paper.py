@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -138,9 +140,13 @@ def _description(settings: PaperSettings, state: Path, cache_dir: Path) -> dict[
 
 @contextmanager
 def _running(file: Path, protocol: str, log: Path, remedy: str) -> Iterator[Mapping[str, str]]:
-    """The venue's process; the value is what it says of itself, `{word: text}`; `remedy` ends a failure's error."""
+    """The venue's process; the value is what it says of itself, `{word: text}`; `remedy` ends a failure's error.
+
+    If the venue ends first, this process gets a SIGTERM: there is nothing left to trade on.
+    """
     tool = paths.SOURCE_ROOT / "src" / "tools" / "exchange_sim.py"
     command = [sys.executable, str(tool), "--config", str(file), "--protocol", protocol, "--attached"]
+    ending = threading.Event()
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(
             command,
@@ -152,12 +158,17 @@ def _running(file: Path, protocol: str, log: Path, remedy: str) -> Iterator[Mapp
             start_new_session=True,  # Ctrl-C is for the bot, which ends the venue when it is done
         )
         try:
-            yield _lines_until_ready(process, log, remedy)
+            output = _output(process)
+            lines = _lines_until_ready(process, output, log, remedy)
+            threading.Thread(target=_follow, args=(output, ending), daemon=True).start()
+            yield lines
         finally:
+            ending.set()
             _end(process)
 
 
-def _lines_until_ready(process: subprocess.Popen[str], log: Path, remedy: str) -> dict[str, str]:
+def _output(process: subprocess.Popen[str]) -> Queue[str | None]:
+    """The lines that a process says, None at their end."""
     queue: Queue[str | None] = Queue()
 
     def read() -> None:
@@ -166,10 +177,26 @@ def _lines_until_ready(process: subprocess.Popen[str], log: Path, remedy: str) -
         queue.put(None)
 
     threading.Thread(target=read, daemon=True).start()
+    return queue
+
+
+def _follow(output: Queue[str | None], ending: threading.Event) -> None:
+    """Have this process end when the venue does before it is told to."""
+    last = ""
+    while (line := output.get()) is not None:
+        last = line.strip()
+    if not ending.is_set():
+        logger.warning("[shutdown] the simulated exchange has ended (%s)", last or "see its log")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _lines_until_ready(
+    process: subprocess.Popen[str], output: Queue[str | None], log: Path, remedy: str
+) -> dict[str, str]:
     found: dict[str, str] = {}
     while "ready" not in found:
         try:
-            line = queue.get(timeout=READY_S)
+            line = output.get(timeout=READY_S)
         except Empty:
             raise RunError(f"the simulated exchange does not start within {READY_S:.0f} s; see {log}") from None
         if line is None:

@@ -81,6 +81,11 @@ class Persistence:
             return
         self._is_changed = False
 
+    def close(self) -> None:
+        """Save how far the market has come, even if that changed nothing: a venue of the past goes on from there."""
+        self._is_changed = True
+        self.save()
+
     def _append(self, folder: Path, account: Account) -> None:
         saved = self._fills_saved.get(folder, 0)
         if account.last_fill_id <= saved:

@@ -39,7 +39,7 @@ async def serve(
         finally:
             if endpoints_path is not None and _is_ours(endpoints_path, sim):
                 endpoints_path.unlink()
-    tell("stopped")
+    tell("over: there are no later candles" if sim.is_over else "stopped")
 
 
 def _watch(owner: TextIO, loop: asyncio.AbstractEventLoop, sim: SimServer) -> None:

@@ -49,7 +49,8 @@ class SimConfig:
     """A venue to be. `port` 0 is any free one; `seed` decides faults with a probability; no `token`: one is made.
 
     `trading` is how orders are filled, `secrets` the API keys and secrets that signatures are checked against; without
-    any, every pair is accepted. With a `state_dir` the accounts outlive the venue; not for stepped clocks.
+    any, every pair is accepted. With a `state_dir` the accounts outlive the venue; not for stepped clocks. At
+    `until_ms` the candles are over, and a venue whose time runs stops.
     """
 
     market: VenueMarket = field(default_factory=sample_market)
@@ -62,6 +63,7 @@ class SimConfig:
     trading: Options = field(default_factory=Options)
     secrets: Mapping[str, str] = field(default_factory=dict)
     state_dir: Path | None = None
+    until_ms: int | None = None
 
 
 class SimServer:
@@ -107,6 +109,11 @@ class SimServer:
         """The content of a custom endpoints file that points all programs here."""
         return endpoints_of(self.address, self.config.protocols)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether accounts have seen all candles there are."""
+        return self.config.until_ms is not None and self.venue.driver.now_ms >= self.config.until_ms
+
     def clear(self) -> None:
         """Forget the requests and all faults."""
         self.requests.clear()
@@ -135,6 +142,8 @@ class SimServer:
             self._pulse.cancel()
             with suppress(asyncio.CancelledError):
                 await self._pulse
+        if self._state is not None:
+            self._state.close()
         await self.venue.sockets.close()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -149,12 +158,13 @@ class SimServer:
 
     async def _run(self) -> None:
         """What fails is tried again with the next pulse: the venue must not stand still under its clients."""
-        while True:
+        while not self.is_over:
             try:
                 self.venue.pulse()
             except Exception:
                 logger.exception("sim_pulse_failed")
             await asyncio.sleep(PULSE_S)
+        self.closing.set()
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._interference.answer])

@@ -11,7 +11,7 @@ cache_dir: caches
 market_settings: settings.json
 // steps and fees of a directory's coins, as import_candles.py takes them; without it settings.json in the directory
 start: 2025-06-01
-// where the venue's clock starts; without it: the time of day
+// where the venue's clock starts; without it: the time of day. Where its candles end, or at `end`, such a venue stops
 redate_ms: 1760000000000
 // shows old candles from that moment on, over and over; redate_from: 2025-03-01, end: 2025-04-01 say which (with a
 // state_dir the same ones at every start, whatever has been stored since)
@@ -44,8 +44,8 @@ from pathlib import Path
 from typing import Any
 
 from config.text import read_hjson
-from core.clock import Clock, ManualClock, ScaledClock, SystemClock
-from core.dates import date_to_ts
+from core.clock import MINUTE_MS, Clock, ManualClock, ScaledClock, SystemClock
+from core.dates import date_to_ts, ts_to_date
 from core.errors import ConfigError
 from core.files import read_json, write_json
 from core.redaction import hide
@@ -104,6 +104,7 @@ def read_sim_config(path: Path | None, port: int = 0, protocols: tuple[str, ...]
     state_dir = Path(values["state_dir"]).expanduser() if values["state_dir"] else None
     clock = _clock(values, where, saved_until(state_dir) if state_dir else None)
     market = _redated(_market(values, clock), values, state_dir)
+    until_ms = _until(market, values, where, clock)
     return SimConfig(
         market=market.with_fees(**values["fees"]) if values["fees"] else market,
         clock=clock,
@@ -114,6 +115,7 @@ def read_sim_config(path: Path | None, port: int = 0, protocols: tuple[str, ...]
         trading=_trading(values),
         secrets=_secrets(values, where),
         state_dir=state_dir,
+        until_ms=until_ms,
     )
 
 
@@ -172,6 +174,21 @@ def _clock(values: dict[str, Any], where: str, saved_ms: int | None) -> Clock:
     if speed == 0.0:
         return ManualClock(start_ms)
     return SystemClock() if speed == 1.0 and start_ms == now_ms else ScaledClock(start_ms, speed)
+
+
+def _until(market: VenueMarket, values: dict[str, Any], where: str, clock: Clock) -> int | None:
+    """When a venue of the past has shown all its candles, or those until `end`; None for one that never has."""
+    if not values["start"] or market.last_ts is None:
+        return None
+    until_ms = max(map(market.last_ts, market.by_symbol)) + MINUTE_MS
+    if values["end"]:
+        until_ms = min(until_ms, date_to_ts(values["end"]))
+    if not isinstance(clock, ManualClock) and clock.now_ms() >= until_ms:
+        raise ConfigError(
+            f"{where}: it is {ts_to_date(clock.now_ms())} there, and candles end {ts_to_date(until_ms)}; choose an "
+            "earlier start, or forget the accounts that have come so far (--paper-reset)"
+        )
+    return until_ms
 
 
 def _redated(market: VenueMarket, values: dict[str, Any], state_dir: Path | None) -> VenueMarket:

@@ -130,3 +130,16 @@ def test_replay(tmp_path: Path) -> None:
         "main.py", config, "--paper", *words[:2], "--paper-start", "2025-03-02", cwd=tmp_path, expect=2
     ).stderr
     assert "started with start '2025-03-01T06:00', not '2025-03-02': forget it with --paper-reset" in told
+
+
+def test_end_of_a_replay(tmp_path: Path) -> None:
+    """Where the candles end, or at --paper-end, venue and bot do too; another start says how to begin anew."""
+    fill_store(tmp_path / "caches")
+    words = ("--paper-data", "replay", "--paper-start", "2025-03-01", "--paper-end", "2025-03-01T00:10", *YOUNG)
+    with PaperBot(tmp_path, *words, "--paper-speed", "60") as bot:
+        bot.wait_for(r"\[shutdown\] the simulated exchange has ended \(over: there are no later candles\)")
+        assert bot.end() == 0
+        assert "Traceback" not in bot.text
+    told = run_program("main.py", PAPER, "--paper", *words, cwd=tmp_path, expect=2).stderr
+    assert "candles end 2025-03-01T00:10:00; choose an earlier start" in told
+    assert "--paper-reset" in told
