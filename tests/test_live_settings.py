@@ -109,6 +109,8 @@ def test_coins_with_overrides() -> None:
     assert settings.leverage == {"A": 3.0}
     assert settings.forced_modes.own == {("A", "short"): "panic"}
     assert (settings.coins.approved, settings.coins.ignored) == ("list.json", {"long": [], "short": []})
+    config["_coins_sources"] = {"ignored_coins": "other.json"}
+    assert live_settings(config).coins.ignored == "other.json"
     assert settings.warmup.minutes == {"__default__": 2160, "A": 2160, "B": 2160}
 
 
