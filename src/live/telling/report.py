@@ -22,7 +22,7 @@ from live.telling.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 
-MODES_EVERY_MS = 2 * MINUTE_MS
+MODES_EVERY_MS, QUARTER_MS = 2 * MINUTE_MS, 15 * MINUTE_MS
 QUIET = frozenset({"post_only", "reduce_only", "gone", "duplicate_id", "margin", "minimum", "rate_limit"})
 """Refusals that the next cycle, or waiting, takes care of: no errors of the program."""
 
@@ -114,7 +114,7 @@ class CycleLog:
             kind = "added" if old is None else "removed" if new is None else "changed"
             arrow = f"{new or old}" if kind != "changed" else f"{old} -> {new}"
             text = f"[mode] {kind:<7} {key[1]}.{key[0]}: {arrow}"
-            if self._throttle.allows(("mode", key, kind), text, at_least_ms=MODES_EVERY_MS):
+            if self._throttle.allows(("mode", key, kind), text, again_ms=0, at_least_ms=MODES_EVERY_MS):
                 logger.info("%s", text)
         self._modes = modes
 
@@ -143,7 +143,7 @@ class CycleLog:
         ]
         for verb, lines in (("cancel", summary_lines("cancel", cancels)), ("post", summary_lines("post", creates))):
             for symbol, line in lines.items():
-                if self._throttle.allows((verb, symbol), line):
+                if self._throttle.allows((verb, symbol), line, again_ms=QUARTER_MS):
                     logger.info("%s", line)
         for withheld in report.withheld:
             text = f"[order] not posted now: {withheld.order.symbol} {order_text(withheld.order)}: {withheld.reason}"
@@ -168,6 +168,6 @@ class CycleLog:
             logger.info("%s", text)
 
     def _seldom(self, subject: object, text: str) -> None:
-        """The text changes all the time: at most every quarter of an hour."""
-        if self._throttle.allows(str(subject), text, at_least_ms=15 * MINUTE_MS):
+        """Where the text changes all the time: at most every quarter of an hour, the same every hour."""
+        if self._throttle.allows(str(subject), text, again_ms=HOUR_MS, at_least_ms=QUARTER_MS):
             logger.info("%s", text)
