@@ -548,9 +548,7 @@ def qty_to_cost(qty: float, price: float, c_mult: float) -> float:
 def calc_effective_min_cost(min_qty: float, min_cost: float, price: float, c_mult: float) -> float:
     """Smallest cost of an order near `price`, quote currency (orders.md 5.4)."""
 
-def shared_exposure_limit(
-    total_wallet_exposure_limit: float, n_positions: int, n_tradable: int, n_held: int
-) -> float:
+def shared_exposure_limit(total_wallet_exposure_limit: float, n_positions: int, n_tradable: int, n_held: int) -> float:
     """Limit of one position where coins share their side's total: total / max(min(n_positions, n_tradable), n_held),
     0 without any share. The backtester uses it with n_held 0 (additions.md 3 and 13)."""
 

@@ -96,9 +96,9 @@ fn initial_entry_is_large_enough(
     effective_min_cost: f64,
 ) -> bool {
     let params = BotParams {
-        wallet_exposure_limit,
-        risk_we_excess_allowance_pct,
         entry_initial_qty_pct,
+        risk_we_excess_allowance_pct,
+        wallet_exposure_limit,
         ..BotParams::default()
     };
     limits::initial_entry_is_large_enough(balance, &params, effective_min_cost)
