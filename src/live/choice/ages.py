@@ -44,7 +44,7 @@ class CoinAges:
         coins = {book.coin(symbol): symbol for symbol in sorted(symbols)}
         here = await ask_missing(self._cache_dir, book.exchange, list(coins), lambda c: source.first_ts(coins[c]))
         now_ms = self._clock.now_ms()
-        young = [coin for coin, ts in here.items() if not is_old_enough(ts, now_ms, minimum_days)]
+        young = list(here)
         for name in (*UNIFIED_EXCHANGES, LAST_RESORT):
             known = first_anywhere(self._cache_dir)
             young = [coin for coin in young if not is_old_enough(known.get(coin, 0.0), now_ms, minimum_days)]
