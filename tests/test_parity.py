@@ -118,6 +118,10 @@ def test_equal_trades() -> None:
     found = compare(same, list(reversed(same)))
     assert (found.equal, found.n_backtest, found.n_live, found.differences) == (3, 3, 3, ())
     assert (found.by_cause, found.unexplained) == ({}, 0)
+    kinds = ["close_unstuck_long", "entry_initial_normal_long", "close_auto_reduce_twel_short", "close_unstuck_short"]
+    both = [trade(order_type=name) for name in kinds]
+    assert compare(both, both).kinds == {"unstuck": 2, "initial": 1, "auto": 1}
+    assert compare(both, []).kinds == {}
     found = compare(same, same[:2])
     assert (found.equal, found.n_backtest, found.n_live, found.unexplained) == (2, 3, 2, 1)
     assert (found.differences[0].backtest, found.differences[0].live) == (trade(1), None)
