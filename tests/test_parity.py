@@ -37,6 +37,8 @@ def test_span() -> None:
     """From the hour before the warm-up to the last minute; coins sorted; the config made comparable."""
     given = config_of(warmup_ratio=0.1)
     given["coin_overrides"] = {"BTCUSDT": {"live": {"leverage": 3}}}
+    given["backtest"] |= {"btc_collateral_cap": 0.7, "maker_fee_override": 0.001}
+    given["backtest"]["filter_by_min_effective_cost"] = not given["live"]["filter_by_min_effective_cost"]
     before = copy.deepcopy(given)
     span = parity_span(given, MARKET, START, 0.25)
     assert given == before
@@ -46,6 +48,7 @@ def test_span() -> None:
     assert span.coins == ["BTC", "DOGE"]
     live = span.config["live"]
     assert {name: live[name] for name in UNHINDERED} == UNHINDERED
+    assert set(UNHINDERED) <= set(given["live"])
     assert live["approved_coins"] == {"long": ["BTC", "DOGE"], "short": []}
     assert live["user"] == given["live"]["user"]
     backtest = span.config["backtest"]
@@ -103,26 +106,29 @@ def test_both_sides_of_a_backtest() -> None:
 # --- trades
 
 
+STEPS = {"A": (0.01, 0.1), "B": (0.01, 0.1)}
+
+
 def trade(minute: int = 0, coin: str = "A", **changes: Any) -> Trade:
     plain: dict[str, Any] = {"pside": "long", "qty": 1.0, "price": 100.0, "order_type": "entry_grid_normal_long"}
     return Trade(minute * M, coin, **(plain | changes))
 
 
 def causes(backtest: list[Trade], live: list[Trade]) -> list[tuple[Any, Any, str]]:
-    return [(d.backtest, d.live, d.cause) for d in compare(backtest, live).differences]
+    return [(d.backtest, d.live, d.cause) for d in compare(backtest, live, STEPS).differences]
 
 
 def test_equal_trades() -> None:
     """Every trade counts once, two equal ones twice."""
     same = [trade(), trade(1), trade(1)]
-    found = compare(same, list(reversed(same)))
+    found = compare(same, list(reversed(same)), STEPS)
     assert (found.equal, found.n_backtest, found.n_live, found.differences) == (3, 3, 3, ())
     assert (found.by_cause, found.unexplained) == ({}, 0)
     kinds = ["close_unstuck_long", "entry_initial_normal_long", "close_auto_reduce_twel_short", "close_unstuck_short"]
     both = [trade(order_type=name) for name in kinds]
-    assert compare(both, both).kinds == {"unstuck": 2, "initial": 1, "auto": 1}
-    assert compare(both, []).kinds == {}
-    found = compare(same, same[:2])
+    assert compare(both, both, STEPS).kinds == {"unstuck": 2, "initial": 1, "auto": 1}
+    assert compare(both, [], STEPS).kinds == {}
+    found = compare(same, same[:2], STEPS)
     assert (found.equal, found.n_backtest, found.n_live, found.unexplained) == (2, 3, 2, 1)
     assert (found.differences[0].backtest, found.differences[0].live) == (trade(1), None)
 
@@ -130,18 +136,18 @@ def test_equal_trades() -> None:
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"price": 100.0 * (1 + 0.9e-6)}, "price or quantity in the last digits"),
-        ({"qty": 1.0 + 0.9e-6}, "price or quantity in the last digits"),
-        ({"price": 100.0 * (1 + 1.1e-6)}, "unexplained"),
-        ({"qty": 1.0 - 1.1e-6}, "unexplained"),
+        ({"price": 100.01}, "rounded the other way"),
+        ({"qty": 0.9, "price": 99.99}, "rounded the other way"),
+        ({"price": 100.02}, "unexplained"),
+        ({"qty": 1.2}, "unexplained"),
     ],
 )
 def test_pairs(changes: Any, cause: str) -> None:
-    """Trades of the same minute, coin, side and type belong together; a millionth more or less has a cause."""
+    """Trades of the same minute, coin, side and type belong together; a step more or less has a cause."""
     live = trade(**changes)
     assert causes([trade()], [live]) == [(trade(), live, cause)]
-    short = {"qty": -1.0}
-    assert causes([trade(**short)], [trade(**short, price=100.00001)])[0][2] == "price or quantity in the last digits"
+    short: dict[str, Any] = {"qty": -1.0}
+    assert causes([trade(**short)], [trade(**short, price=100.01)])[0][2] == "rounded the other way"
 
 
 @pytest.mark.parametrize(
@@ -154,19 +160,18 @@ def test_strangers(changes: Any) -> None:
 
 
 def test_what_follows() -> None:
-    """A coin and side that has differed before has no reason of its own to agree; others have."""
-    backtest = [trade(2), trade(3), trade(3, "B"), trade(4, pside="short")]
-    live = [trade(1), trade(3, price=101.0)]
+    """After the first difference balance and positions differ: later trades have no reason of their own to agree."""
+    backtest = [trade(1, "B"), trade(1), trade(3), trade(4, pside="short")]
+    live = [trade(1, price=101.0), trade(3, price=100.01)]
     assert causes(backtest, live) == [
-        (None, trade(1), "unexplained"),
-        (trade(2), None, "follows from an earlier difference"),
-        (trade(3), trade(3, price=101.0), "follows from an earlier difference"),
-        (trade(3, "B"), None, "unexplained"),
-        (trade(4, pside="short"), None, "unexplained"),
+        (trade(1, "B"), None, "unexplained"),
+        (trade(1), trade(1, price=101.0), "unexplained"),
+        (trade(3), trade(3, price=100.01), "follows from an earlier difference"),
+        (trade(4, pside="short"), None, "follows from an earlier difference"),
     ]
-    found = compare(backtest, live)
-    assert found.by_cause == {"unexplained": 3, "follows from an earlier difference": 2}
-    assert (found.unexplained, found.differences[0].trade, found.differences[1].trade) == (3, trade(1), trade(2))
+    found = compare(backtest, live, STEPS)
+    assert found.by_cause == {"unexplained": 2, "follows from an earlier difference": 2}
+    assert (found.unexplained, found.differences[0].trade) == (2, trade(1, "B"))
 
 
 def test_each_trade_has_one_partner() -> None:

@@ -54,7 +54,8 @@ async def compare_live(span: Span, protocol: str, cache_dir: Path, restarts: Col
         )
     seconds = time.monotonic() - started
     logger.info("live: %d minutes in %.1f s, %.1f ms a cycle", span.minutes, seconds, 1000.0 * seconds / span.minutes)
-    return compare(backtest, live.trades)
+    steps = {item.market.coin: (item.market.price_step, item.market.qty_step) for item in span.items}
+    return compare(backtest, live.trades, steps)
 
 
 def print_comparison(span: Span, found: Comparison, shown: int) -> None:

@@ -10,8 +10,8 @@ from typing import Literal
 from core.terms import Pside
 
 # What a difference can come from. Nothing else is known of; an unexplained one is a bug of ours.
-Cause = Literal["price or quantity in the last digits", "follows from an earlier difference", "unexplained"]
-LAST_DIGITS = 1e-6  # relative: EMAs over ten spans, a tick more or less where they fall between two
+Cause = Literal["rounded the other way", "follows from an earlier difference", "unexplained"]
+Steps = Mapping[str, tuple[float, float]]  # of a coin: price step, quantity step
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,12 @@ class Comparison:
         return self.by_cause.get("unexplained", 0)
 
 
-def compare(backtest: Sequence[Trade], live: Sequence[Trade]) -> Comparison:
-    """Every trade of either side once. A coin and side that has differed before has no reason of its own to agree."""
+def compare(backtest: Sequence[Trade], live: Sequence[Trade], steps: Steps) -> Comparison:
+    """Every trade of either side once.
+
+    A price or quantity that falls between two steps may be rounded either way by the last digit of an EMA, which does
+    not begin at the same candle on both sides. Once something differed, balance and positions do, and all may follow.
+    """
     equal = Counter(backtest) & Counter(live)
     only_backtest, only_live = list((Counter(backtest) - equal).elements()), list((Counter(live) - equal).elements())
     pairs = list(_paired(only_backtest, only_live))
@@ -72,8 +76,10 @@ def compare(backtest: Sequence[Trade], live: Sequence[Trade]) -> Comparison:
     differences: list[Difference] = []
     seen: set[tuple[str, str]] = set()
     for ours, theirs in pairs:
-        _, coin, pside, _ = _either(ours, theirs).place
-        differences.append(Difference(ours, theirs, _cause(ours, theirs, (coin, pside) in seen)))
+        ts, coin, pside, _ = _either(ours, theirs).place
+        follows = (coin, pside) in seen or (bool(differences) and ts > differences[0].trade.ts)
+        cause = _cause(ours, theirs, steps.get(coin, (0.0, 0.0)))
+        differences.append(Difference(ours, theirs, "follows from an earlier difference" if follows else cause))
         seen.add((coin, pside))
     kinds = Counter(_kind(trade) for trade in equal.elements())
     return Comparison(equal.total(), kinds, len(backtest), len(live), tuple(differences))
@@ -103,11 +109,11 @@ def _paired(backtest: Iterable[Trade], live: Iterable[Trade]) -> Iterable[tuple[
         yield None, trade
 
 
-def _cause(backtest: Trade | None, live: Trade | None, differed_before: bool) -> Cause:
-    if backtest and live and _near(backtest.price, live.price) and _near(backtest.qty, live.qty):
-        return "price or quantity in the last digits"
-    return "follows from an earlier difference" if differed_before else "unexplained"
-
-
-def _near(a: float, b: float) -> bool:
-    return abs(a - b) <= LAST_DIGITS * abs(a)
+def _cause(backtest: Trade | None, live: Trade | None, steps: tuple[float, float]) -> Cause:
+    if backtest is None or live is None:
+        return "unexplained"
+    near = [
+        abs(a - b) < 1.5 * step
+        for a, b, step in zip((backtest.price, backtest.qty), (live.price, live.qty), steps, strict=True)
+    ]
+    return "rounded the other way" if all(near) else "unexplained"
