@@ -1,8 +1,8 @@
 """EMAs to trade by: over twenty spans of what is stored, which leaves nothing of where they began (`additions.md` 13).
 
 The engine's EMAs run from the first row of its data. One over a single span would still feel its first candle with a
-weight of e^-2. After ten spans it is 2e-9: enough to move a price by a tick every few days, and all that follows from it
-(measured with `live_parity`). After twenty it is 4e-18, less than a float can show.
+weight of e^-2. After ten spans it is 2e-9: enough to move a price by a tick every few days, and all that follows from
+it (measured with `live_parity`). After twenty it is 4e-18, less than a float can show.
 """
 
 from __future__ import annotations
