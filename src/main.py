@@ -69,7 +69,11 @@ def trade(config: dict[str, Any], options: Mapping[str, Any]) -> int:
 
 
 def trade_on_paper(config: dict[str, Any], options: Mapping[str, Any]) -> int:
-    """Trade a paper account on a simulated exchange that is started with it. Nothing leaves this machine."""
+    """Trade a paper account on a simulated exchange that is started with it.
+
+    Nothing leaves this machine, except that with live prices the simulated exchange asks the real one for them.
+    """
+    from config.access import optional_config_value
     from config.paper_settings import paper_settings
     from core.paths import DEFAULT_CACHE_DIR
     from exchange_sim.paper import caches_of, paper_venue
@@ -83,7 +87,9 @@ def trade_on_paper(config: dict[str, Any], options: Mapping[str, Any]) -> int:
     logging.getLogger("exchanges.client_urls").setLevel(logging.WARNING)  # every URL is another one: no news here
     config["live"]["user"] = settings.user
     real_caches = Path(options.get("cache_dir", DEFAULT_CACHE_DIR))
-    with paper_venue(settings, real_caches, reset=bool(options.get("paper_reset"))) as venue:
+    endpoints = options.get("custom_endpoints", optional_config_value(config, "live.custom_endpoints_path"))
+    reset = bool(options.get("paper_reset"))
+    with paper_venue(settings, real_caches, reset=reset, endpoints=endpoints) as venue:
         for line in paper_banner(settings.is_synthetic, venue.note):
             logger.info("%s", line)
         keys = {"key": f"{settings.user}-key", "secret": f"{settings.user}-secret"}

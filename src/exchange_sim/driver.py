@@ -91,6 +91,13 @@ class Driver:
         self.now_ms = now_ms
         self._price(now_ms)
 
+    def show(self, candles: Mapping[str, Candle], now_ms: int) -> None:
+        """Have the engines see a finished minute late, as a feed brings it; orders younger than it are left alone."""
+        ts = next(iter(candles.values())).ts
+        for engine in self.engines.values():
+            engine.on_minute(candles, fill_ms=now_ms, placed_by=ts)
+        self._price(now_ms)
+
     def _price(self, now_ms: int) -> None:
         for last in self._last:
             last.move(now_ms)
@@ -100,7 +107,7 @@ class Driver:
         while start < end:
             until = min(end, (start // DAY_MS + 1) * DAY_MS)
             for engine in self.engines.values():
-                minutes = self._minutes(_watched(engine), start, until)
+                minutes = self._minutes(watched(engine), start, until)
                 for ts in sorted(minutes):
                     if self.stepped:
                         engine.on_minute(minutes[ts])
@@ -119,7 +126,7 @@ class Driver:
     def _walk(self, minute: int, since: int, now_ms: int) -> None:
         """The path of a minute after `since`: its corners until `now_ms`, and the price then."""
         for engine in self.engines.values():
-            paths = [self._path(symbol, minute, since, now_ms) for symbol in sorted(_watched(engine))]
+            paths = [self._path(symbol, minute, since, now_ms) for symbol in sorted(watched(engine))]
             for ts, symbol, price in sorted(chain(*paths), key=lambda point: point[0]):
                 engine.on_price(symbol, price, ts)
 
@@ -144,7 +151,7 @@ def candles_of(rows: Candles) -> list[Candle]:
     ]
 
 
-def _watched(engine: Engine) -> set[str]:
+def watched(engine: Engine) -> set[str]:
     """What the market can change something about: contracts with orders; where positions cost or end, those too."""
     accounts = engine.accounts.values()
     watched = {order.symbol for account in accounts for order in account.open_orders.values()}

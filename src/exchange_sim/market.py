@@ -7,9 +7,11 @@ path that has been walked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 
@@ -89,7 +91,7 @@ class VenueMarket:
         self._day = lru_cache(maxsize=DAYS_IN_MEMORY)(self._load_day)
         self._day_total = lru_cache(maxsize=None)(self._sum_day)
 
-    def with_fees(self, maker: float | None = None, taker: float | None = None) -> VenueMarket:
+    def with_fees(self, maker: float | None = None, taker: float | None = None) -> Self:
         """The same market with other fees, where they are given."""
         items = [
             replace(item, market=replace(
@@ -99,7 +101,10 @@ class VenueMarket:
             ))
             for item in self.by_id.values()
         ]  # fmt: skip
-        return VenueMarket(items, self.minutes, self.note, self.last_ts)
+        other = copy(self)
+        other.by_id = {item.id: item for item in items}
+        other.by_symbol = {item.symbol: item for item in items}
+        return other
 
     def put(self, symbol: str, rows: Candles) -> None:
         """Candles that replace others from now on, minute by minute."""

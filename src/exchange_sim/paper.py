@@ -48,17 +48,20 @@ class PaperVenue:
 
 
 @contextmanager
-def paper_venue(settings: PaperSettings, cache_dir: Path, *, reset: bool = False) -> Iterator[PaperVenue]:
+def paper_venue(
+    settings: PaperSettings, cache_dir: Path, *, reset: bool = False, endpoints: str | None = None
+) -> Iterator[PaperVenue]:
     """Start the venue of a paper account, and stop it at the end.
 
-    `cache_dir` holds the real candles, which are only read. Raises ConfigError if the account belongs to another
+    `cache_dir` holds the real candles, which are only read; `endpoints` names the file that says where live prices come
+    from. Raises ConfigError if the account belongs to another
     market, RunError if the venue does not start, with its own words.
     """
     state = Path(settings.state_dir)
     if reset and state.exists():
         forget(state)
     state.mkdir(parents=True, exist_ok=True)
-    file = write_venue_file(settings, state, cache_dir)
+    file = write_venue_file(settings, state, cache_dir, endpoints)
     with _running(file, settings.protocol, state / LOG_FILE, _remedy(settings)) as lines:
         yield _introduced(lines)
 
@@ -78,11 +81,13 @@ def caches_of(settings: PaperSettings) -> Path:
     return Path(settings.state_dir) / CACHES
 
 
-def write_venue_file(settings: PaperSettings, state: Path, cache_dir: Path) -> Path:
+def write_venue_file(settings: PaperSettings, state: Path, cache_dir: Path, endpoints: str | None = None) -> Path:
     """The venue's description in the state directory. Raises ConfigError if the account there is of another market."""
     path = state / VENUE_FILE
     known = _known(path)
     wanted = _description(settings, state, cache_dir)
+    if settings.data == "live":
+        wanted |= {"cache_dir": str(state / "live"), "custom_endpoints": endpoints or ""}
     if known:
         wanted["redate_ms"] = known.get("redate_ms", 0)
         for key in _OF_THE_MARKET:

@@ -105,7 +105,7 @@ class BinanceProtocol:
         start, end = _integer(request, "startTime"), _integer(request, "endTime")
         if start is not None and end is not None and start > end:
             raise VenueError(-1023, "Start time is greater than end time.")
-        rows = self.venue.klines(request, item, Page(interval, limit, start, end))
+        rows = await self.venue.klines(request, item, Page(interval, limit, start, end))
         ends = [interval.shift(ts, 1) - 1 for ts in rows["ts"].tolist()]
         return json_reply(_kline_rows(rows, ends, item))
 

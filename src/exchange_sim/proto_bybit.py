@@ -125,7 +125,7 @@ class BybitProtocol:
         item = self._instrument(request)
         limit = min(max(_integer(request, "limit") or DEFAULT_LIMIT, 1), MAX_LIMIT)
         page = Page(interval, limit, _integer(request, "start"), _integer(request, "end"))
-        rows = self.venue.klines(request, item, page)[::-1]
+        rows = (await self.venue.klines(request, item, page))[::-1]
         return self._reply({"symbol": item.id, "category": category, "list": kline_rows(rows, item)})
 
     def _instrument(self, request: web.Request) -> Instrument:

@@ -13,7 +13,6 @@ import logging
 import os
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +25,7 @@ from exchange_sim.archives import Archives
 from exchange_sim.coingecko import CoinGecko
 from exchange_sim.control import Control
 from exchange_sim.faults import FaultBook
+from exchange_sim.feed import Feed
 from exchange_sim.interference import Interference, RequestRecord
 from exchange_sim.market import VenueMarket
 from exchange_sim.persistence import Persistence
@@ -50,7 +50,7 @@ class SimConfig:
 
     `trading` is how orders are filled, `secrets` the API keys and secrets that signatures are checked against; without
     any, every pair is accepted. With a `state_dir` the accounts outlive the venue; not for stepped clocks. At
-    `until_ms` the candles are over, and a venue whose time runs stops.
+    `until_ms` the candles are over, and a venue whose time runs stops. A `feed` brings prices that are not stored.
     """
 
     market: VenueMarket = field(default_factory=sample_market)
@@ -64,6 +64,7 @@ class SimConfig:
     secrets: Mapping[str, str] = field(default_factory=dict)
     state_dir: Path | None = None
     until_ms: int | None = None
+    feed: Feed | None = None
 
 
 class SimServer:
@@ -78,6 +79,7 @@ class SimServer:
         self.venue = Venue(
             config.market, config.clock, FaultBook(config.seed), config.protocols, config.trading, config.secrets
         )
+        self.venue.feed = config.feed
         for fault in self.config.faults:
             self.faults.add_mapping(fault)
         self.token = self.config.token or os.urandom(16).hex()
@@ -86,7 +88,7 @@ class SimServer:
         self._state = Persistence(self.venue, self.config.state_dir) if self.config.state_dir else None
         self._interference = Interference(self.venue, self._state.save if self._state else lambda: None)
         self._runner: web.AppRunner | None = None
-        self._pulse: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def faults(self) -> FaultBook:
@@ -132,16 +134,18 @@ class SimServer:
             raise RunError(f"cannot listen on {HOST}:{self.config.port}: {exc.strerror}; take another port") from exc
         self.port = int(self._runner.addresses[0][1])
         if not self.venue.is_stepped:
-            self._pulse = asyncio.create_task(self._run())
+            self._tasks.append(asyncio.create_task(self._run()))
+        if self.venue.feed is not None:
+            self._tasks.append(asyncio.ensure_future(self.venue.feed.run(self.venue.floor())))
         logger.info("sim_started address=%s protocols=%s", self.address, ",".join(self.config.protocols))
 
     async def stop(self) -> None:
         """Close all connections and the port."""
         self.closing.set()
-        if self._pulse is not None:
-            self._pulse.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._pulse
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
         if self._state is not None:
             self._state.close()
         await self.venue.sockets.close()

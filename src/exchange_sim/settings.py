@@ -2,12 +2,14 @@
 
 protocols: ["binance", "bybit"]
 data: sample
-// or cache (the candle store), or a directory of candle files
+// or cache (the candle store), or a directory of candle files, or live: prices of the moment
 data_seed: 0
 // of the sample market
 exchange: binance
 // whose candles of the store below cache_dir
 cache_dir: caches
+custom_endpoints: FILE
+// where live prices come from, as main.py --custom-endpoints
 market_settings: settings.json
 // steps and fees of a directory's coins, as import_candles.py takes them; without it settings.json in the directory
 start: 2025-06-01
@@ -49,6 +51,7 @@ from core.dates import date_to_ts, ts_to_date
 from core.errors import ConfigError
 from core.files import read_json, write_json
 from core.redaction import hide
+from exchange_sim.feed import Feed
 from exchange_sim.market import VenueMarket
 from exchange_sim.persistence import saved_until
 from exchange_sim.redating import Span, find_span, redated
@@ -65,6 +68,7 @@ DEFAULTS: dict[str, Any] = {
     "data_seed": 0,
     "exchange": "binance",
     "cache_dir": "caches",
+    "custom_endpoints": "",
     "market_settings": "",
     "start": "",
     "end": "",
@@ -89,21 +93,17 @@ SPAN_FILE = "span.json"  # in the state directory: which candles are shown as of
 MEMBERS: dict[str, tuple[str, ...]] = {"fees": ("maker", "taker"), "funding": ("rate", "interval_hours")}
 
 
-def read_sim_config(path: Path | None, port: int = 0, protocols: tuple[str, ...] | None = None) -> SimConfig:
-    """The venue of a file, or the default one; `protocols` of the command line win.
+def read_sim_config(
+    path: Path | None, port: int = 0, protocols: tuple[str, ...] | None = None, feed: Feed | None = None
+) -> SimConfig:
+    """The venue of a file, or the default one; `protocols` of the command line win; `feed` has live prices.
 
     Raises ConfigError naming file, key and value; DataError if the candles it names cannot be used.
     """
-    where = str(path) if path else "venue"
-    content = read_hjson(path) if path else {}
-    if not isinstance(content, dict):
-        raise ConfigError(f"{where} is {type(content).__name__}, an object is needed")
-    for key, value in content.items():
-        _check(where, key, value)
-    values = {**DEFAULTS, **content}
-    state_dir = Path(values["state_dir"]).expanduser() if values["state_dir"] else None
+    where, values = _where(path), read_values(path)
+    state_dir = state_dir_of(values)
     clock = _clock(values, where, saved_until(state_dir) if state_dir else None)
-    market = _redated(_market(values, clock), values, state_dir)
+    market = feed.market if feed else _redated(_market(values, clock), values, state_dir)
     until_ms = _until(market, values, where, clock)
     return SimConfig(
         market=market.with_fees(**values["fees"]) if values["fees"] else market,
@@ -116,7 +116,28 @@ def read_sim_config(path: Path | None, port: int = 0, protocols: tuple[str, ...]
         secrets=_secrets(values, where),
         state_dir=state_dir,
         until_ms=until_ms,
+        feed=feed,
     )
+
+
+def read_values(path: Path | None) -> dict[str, Any]:
+    """A venue's file, checked, with the defaults for what it leaves out. Raises ConfigError."""
+    where = _where(path)
+    content = read_hjson(path) if path else {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{where} is {type(content).__name__}, an object is needed")
+    for key, value in content.items():
+        _check(where, key, value)
+    return {**DEFAULTS, **content}
+
+
+def state_dir_of(values: dict[str, Any]) -> Path | None:
+    """Where accounts are kept."""
+    return Path(values["state_dir"]).expanduser() if values["state_dir"] else None
+
+
+def _where(path: Path | None) -> str:
+    return str(path) if path else "venue"
 
 
 def _trading(values: dict[str, Any]) -> Options:

@@ -10,17 +10,21 @@ from aiohttp import web
 
 from candles.fill import floor_minute
 from core.clock import MINUTE_MS, Clock, ManualClock, SystemClock
-from core.errors import ConfigError
-from exchange_sim.driver import Driver
+from core.errors import ConfigError, RunError
+from exchange_sim.driver import Driver, watched
 from exchange_sim.faults import Fault, FaultBook, spoil
+from exchange_sim.feed import Feed, Floor
 from exchange_sim.klines import Page, klines
 from exchange_sim.market import Instrument, VenueMarket
 from exchange_sim.sockets import Hub
 from exchange_sim.trading.engine import Engine, Options
+from exchange_sim.trading.matching import Candle
 from exchange_sim.trading.records import BINANCE, BYBIT, Rules
+from exchange_sim.wire import VenueError
 from markets.candle import Candles
 
 FAULT = web.RequestKey("fault", Fault)  # what a request met, for handlers that have to act on it
+OUT_OF_REACH = -1001
 RULES: Mapping[str, Rules] = {"binance": BINANCE, "bybit": BYBIT}
 
 
@@ -48,6 +52,7 @@ class Venue:
         self.sockets = Hub(faults, self.now_ms)
         for name, engine in self.engines.items():
             engine.subscribe(partial(self.sockets.tell, name))
+        self.feed: Feed | None = None  # of live prices
         self._lead_ms = 0  # of the venue's time over the machine's, as clients know it
         self._listeners: list[Callable[[], None]] = [self.sockets.move]
 
@@ -124,14 +129,31 @@ class Venue:
 
     def _trades(self, symbol: str) -> bool:
         item = self.market.by_symbol[symbol]
-        return item.launch_ms <= self.now_ms() and self.is_trading(item)
+        is_fresh = self.feed is None or self.feed.is_fresh()
+        return is_fresh and item.launch_ms <= self.now_ms() and self.is_trading(item)
+
+    def floor(self) -> Floor:
+        """The venue as its feed sees it."""
+
+        def match(candles: Mapping[str, Candle]) -> None:
+            self.settle()
+            self.driver.show(candles, self.now_ms())
+
+        return Floor(lambda: set().union(*map(watched, self.engines.values())), match)
 
     def listed(self) -> list[Instrument]:
         """What has been launched by now."""
         now_ms = self.now_ms()
         return [item for item in self.market.by_id.values() if item.launch_ms <= now_ms]
 
-    def klines(self, request: web.Request, item: Instrument, page: Page) -> Candles:
+    async def klines(self, request: web.Request, item: Instrument, page: Page) -> Candles:
         """The candles of a page, spoilt by the fault that the request met, if any."""
         now_ms = self.now_ms()
-        return spoil(klines(self.market, item, page, now_ms), request.get(FAULT), item, now_ms)
+        if self.feed is None:
+            rows = klines(self.market, item, page, now_ms)
+        else:
+            try:
+                rows = await self.feed.klines(item, page)
+            except RunError as exc:
+                raise VenueError(OUT_OF_REACH, str(exc), 503) from exc
+        return spoil(rows, request.get(FAULT), item, now_ms)

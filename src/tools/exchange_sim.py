@@ -7,12 +7,17 @@ import _src_path
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core import log
 from core.arguments import add_log_level, tool_parser
 from core.errors import UsageError
 from core.program import run_program
+
+if TYPE_CHECKING:
+    from runs.live_market import LiveFeed
 
 EXAMPLES = """
 examples:
@@ -21,7 +26,7 @@ examples:
   exchange_sim.py --port 8080 --protocol bybit --config sim.hjson
 
 The config is HJSON with these keys, all optional:
-  data: sample | cache | DIRECTORY, data_seed, exchange, cache_dir, market_settings,
+  data: sample | cache | DIRECTORY | live, data_seed, exchange, cache_dir, market_settings, custom_endpoints,
   start: 2025-06-01, speed: 1 (0: stepped), protocols, seed, faults: [{match: {...}, action: ...}],
   balance: 1000, fees: {maker: 0.0002, taker: 0.0005}, slippage: 0.0002, funding: {rate: 0.0001, interval_hours: 8},
   fill_model: strict | touch | pessimistic | probabilistic | partial, fill_probability, participation,
@@ -56,17 +61,40 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError(f"--port {args.port}: a port is a number from 0 to 65535")
     import asyncio  # this and the server take 0.4 s, which --help should not wait for
 
-    from exchange_sim.settings import read_sim_config
+    asyncio.run(operate(args))
+    return 0
 
-    protocols = tuple(word.strip().lower() for word in args.protocol.split(",")) if args.protocol else None
-    config = read_sim_config(args.config, args.port, protocols)
+
+async def operate(args: argparse.Namespace) -> None:
+    """Run the venue until it is told to stop."""
+    from contextlib import AsyncExitStack
+
     from exchange_sim.run import serve
+    from exchange_sim.settings import read_sim_config, read_values
 
     def tell(line: str) -> None:
         print(line, flush=True)  # noqa: T201
 
-    asyncio.run(serve(config, args.write_endpoints, tell, sys.stdin if args.attached else None))
-    return 0
+    protocols = tuple(word.strip().lower() for word in args.protocol.split(",")) if args.protocol else None
+    async with AsyncExitStack() as stack:
+        values = read_values(args.config)
+        feed = await stack.enter_async_context(live_prices(values)) if values["data"] == "live" else None
+        config = read_sim_config(args.config, args.port, protocols, feed)
+        await serve(config, args.write_endpoints, tell, sys.stdin if args.attached else None)
+
+
+def live_prices(values: dict[str, Any]) -> AbstractAsyncContextManager[LiveFeed]:
+    """Those of the exchange that a venue's file names."""
+    from core.clock import SystemClock
+    from exchange_sim.persistence import saved_until
+    from exchange_sim.settings import state_dir_of
+    from exchanges.endpoints import load_endpoints
+    from runs.live_market import live_feed
+
+    state_dir = state_dir_of(values)
+    since_ms = saved_until(state_dir) if state_dir else None
+    endpoints = load_endpoints(values["custom_endpoints"] or None)
+    return live_feed(values["exchange"], endpoints, Path(values["cache_dir"]), SystemClock(), since_ms)
 
 
 def main(argv: list[str] | None = None) -> int:
