@@ -152,7 +152,7 @@ class Archives:
     def _instrument(self, request: web.Request) -> Instrument:
         known = self._by_kucoin_id if request.path.startswith(_KUCOIN) else self.venue.market.by_id
         item = known.get(request.match_info["symbol"])
-        if item is None:
+        if item is None or self.venue.feed is not None:  # candles that pass through are in no archive
             raise web.HTTPNotFound
         return item
 
