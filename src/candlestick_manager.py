@@ -43,8 +43,8 @@ class CandlestickManager(EmaQueries):
         self._longer = LongerCandles(self.feed)
         self._prices = LastPrices(self.feed)
         self._synthetic = SyntheticMinutes()
-        self._emas = Emas(self._load_for_ema, self.feed.clock, self._synthetic)
         self._deep_emas = DeepEmas(self._load_for_ema, self.feed.store_of, self.feed.clock)
+        self._emas = Emas(self._load_for_ema, self.feed.clock, self._synthetic, self._deep_emas.forget)
         self._retention = Retention(self.options.max_disk_candles_per_symbol_per_tf)
         self._prepared: set[str] = set()
 

@@ -182,11 +182,14 @@ def test_a_late_candle_by_another_way(tmp_path: Path, how: str) -> None:
     exchange.hold(six()[:-1])
     cm = CandlestickManager(exchange, "fake", cache_dir=tmp_path, clock=ManualClock(MINUTE + 1), archive_enabled=False)
     without = asyncio.run(cm.get_latest_ema_close(SYMBOL, 4.0, max_age_ms=30_000))
+    spans = {"close": [4.0]}
+    deep = asyncio.run(cm.get_deep_emas(SYMBOL, spans, max_age_ms=30_000))
     exchange.hold(six())
     work = cm.refresh(SYMBOL) if how == "refresh" else cm.get_candles(SYMBOL, max_age_ms=0, strict=True)
     asyncio.run(work)
     assert cm.needs_ema_recompute(SYMBOL)
     assert asyncio.run(cm.get_latest_ema_close(SYMBOL, 4.0, max_age_ms=30_000)) == 102.89599999999999 != without
+    assert asyncio.run(cm.get_deep_emas(SYMBOL, spans, max_age_ms=30_000)) != deep
 
 
 def test_synthetic_minutes_are_remembered_for_seven_days() -> None:

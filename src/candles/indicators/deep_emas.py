@@ -37,6 +37,11 @@ class DeepEmas:
         self._load, self._store_of, self._clock = load, store_of, clock
         self._known: dict[tuple[str, int], tuple[int, int, dict[tuple[str, float], float]]] = {}
 
+    def forget(self, symbol: str) -> None:
+        """Drop what was computed for a symbol."""
+        for key in [key for key in self._known if key[0] == symbol]:
+            del self._known[key]
+
     async def latest(
         self, symbol: str, spans: Spans, max_age_ms: int | None, timeframe: str
     ) -> dict[tuple[str, float], float]:

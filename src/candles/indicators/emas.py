@@ -52,13 +52,20 @@ class SyntheticMinutes:
 class Emas:
     """The newest EMA of a symbol's close, volume, quote volume (`qv`) or log range."""
 
-    def __init__(self, load: Load, clock: Clock, synthetic: SyntheticMinutes) -> None:
-        self._load, self._clock, self._synthetic = load, clock, synthetic
+    def __init__(
+        self,
+        load: Load,
+        clock: Clock,
+        synthetic: SyntheticMinutes,
+        on_forget: Callable[[str], None] = lambda symbol: None,
+    ) -> None:
+        self._load, self._clock, self._synthetic, self._on_forget = load, clock, synthetic, on_forget
         self._known: dict[str, dict[tuple[str, float, int], tuple[float, int, int]]] = {}
 
     def forget(self, symbol: str) -> None:
         """Drop what was computed for a symbol."""
         self._known.pop(symbol, None)
+        self._on_forget(symbol)
 
     def forget_outdated(self, symbol: str, stored: Candles) -> None:
         """Drop what was computed without candles that have come by now."""
