@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from core.errors import ConfigError, DataError
 from exchange_sim.klines import INTERVALS, Page, klines
 from exchange_sim.market import Instrument, VenueMarket
 from exchange_sim.redating import HISTORY_DAYS, Span, find_span, redated
+from exchange_sim.server import SimServer
 from exchange_sim.settings import read_sim_config
 from exchange_sim.sources import ArraySource, sample_market
 from markets import sample
@@ -214,3 +216,42 @@ def test_time_of_day(tmp_path: Path) -> None:
     """Otherwise a venue at speed 1 has the machine's own time."""
     assert isinstance(read_sim_config(venue(tmp_path, data="sample", redate_ms=0)).clock, SystemClock)
     assert sample_market().with_fees(maker=0.0).last_ts is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "until"),
+    [
+        ({"start": "2025-03-01T01:00"}, T0 + 3 * HOUR_MS + MINUTE_MS),
+        ({"start": "2025-03-01T01:00", "end": "2025-03-01T02:00"}, T0 + 2 * HOUR_MS),
+        ({"start": "2025-03-01T01:00", "end": "2026-01-01"}, T0 + 3 * HOUR_MS + MINUTE_MS),
+        ({"start": "2025-03-01T01:00", "data": "sample"}, None),
+        ({"redate_ms": ANCHOR}, None),
+    ],
+)
+def test_where_candles_end(keys: dict[str, object], until: int | None, tmp_path: Path) -> None:
+    """A venue of the past has an end: of its candles, or `end`; others have none."""
+    write_candles(tmp_path / "files", T0 + 3 * HOUR_MS)
+    assert read_sim_config(venue(tmp_path, **{"redate_ms": 0, **keys})).until_ms == until
+
+
+def test_after_the_end(tmp_path: Path) -> None:
+    """A start where there are no candles any more is an error that says what to do."""
+    write_candles(tmp_path / "files", T0 + 3 * HOUR_MS)
+    with pytest.raises(ConfigError, match="candles end 2025-03-01T03:01:00; choose an earlier start, or forget"):
+        read_sim_config(venue(tmp_path, redate_ms=0, start="2025-03-02"))
+
+
+def test_a_venue_ends_with_its_candles(tmp_path: Path) -> None:
+    """It closes by itself, and remembers how far it came even though nobody traded."""
+    write_candles(tmp_path / "files", T0 + 3 * HOUR_MS)
+    config = read_sim_config(venue(tmp_path, redate_ms=0, start="2025-03-01T03:00:59", speed=100))
+
+    async def run() -> None:
+        async with SimServer(config) as sim:
+            sim.venue.engine("bybit").account("key")
+            await asyncio.wait_for(sim.closing.wait(), 20)
+            assert sim.is_over
+
+    asyncio.run(run())
+    (file,) = (tmp_path / "state").rglob("account.json")
+    assert json.loads(file.read_text())["matched_ms"] >= T0 + 3 * HOUR_MS + MINUTE_MS

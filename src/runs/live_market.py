@@ -81,7 +81,7 @@ class LiveFeed:
         return out
 
     async def run(self, floor: Floor) -> None:
-        """An exchange out of reach is told once, and again when it is back."""
+        """An exchange out of reach is told once, and again when it is back; nothing ends this but being cancelled."""
         while True:
             try:
                 await self.poll()
@@ -93,6 +93,8 @@ class LiveFeed:
                 if not self._is_lost:
                     logger.warning("live_prices_lost error=%s; prices stand still", exc)
                 self._is_lost = True
+            except Exception:  # the venue goes on without news, and nothing is traded after a minute
+                logger.exception("live_prices_failed exchange=%s", self.client.id)
             await self.clock.sleep(POLL_S)
 
     async def poll(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from bots import PAPER, PaperBot, account, comes_true, is_running, orders, positions
+from local_venue import VenueThread
 from programs import run_program
 
 from candles.disk.store import CandleStore
@@ -143,3 +144,33 @@ def test_end_of_a_replay(tmp_path: Path) -> None:
     told = run_program("main.py", PAPER, "--paper", *words, cwd=tmp_path, expect=2).stderr
     assert "candles end 2025-03-01T00:10:00; choose an earlier start" in told
     assert "--paper-reset" in told
+
+
+@pytest.mark.parametrize("protocol", ["bybit", "binance"])
+def test_live(protocol: str, tmp_path: Path, venue: VenueThread) -> None:
+    """Prices of the real exchange, orders of ours: the former is asked for public data only."""
+    endpoints = venue.write_endpoints(tmp_path / "endpoints.json")
+    words = (protocol, "--paper-data", "live", "--custom-endpoints", endpoints)
+    with PaperBot(tmp_path, *words, config=eager(tmp_path)) as bot:
+        assert f"live prices of {protocol}" in bot.wait_for(r"\[boot\] market: ")
+        bot.wait_for(POST)
+        bot.wait_for(r"\[fill\] ")
+        assert bot.send(signal.SIGTERM) == 0
+        assert "ERROR" not in bot.text
+    asked = {record.path for record in venue.sim.requests}
+    public = {"binance": "/fapi/v1/(time|exchangeInfo|klines|ticker/24hr)", "bybit": "/v5/market/.*"}[protocol]
+    assert asked
+    assert all(re.fullmatch(public, path) for path in asked), asked
+    assert not venue.sim.venue.engine(protocol).accounts
+    assert positions(tmp_path)
+    assert [path.name for path in (tmp_path / "caches").iterdir()] == ["paper"]
+
+
+def test_live_out_of_reach(tmp_path: Path) -> None:
+    """Without the exchange there are no live prices: one line, and a remedy."""
+    nowhere = {"rest": {"rewrite_domains": {"https://api.bybit.com": "http://127.0.0.1:9"}}}
+    (tmp_path / "endpoints.json").write_text(json.dumps({"exchanges": {"bybit": nowhere}}))
+    words = (PAPER, "--paper", "--paper-data", "live", "--custom-endpoints", "endpoints.json")
+    told = run_program("main.py", *words, cwd=tmp_path, expect=1).stderr
+    assert "error: the simulated exchange: the markets of bybit could not be fetched" in told
+    assert "--paper-data sample" in told
