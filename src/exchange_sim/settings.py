@@ -237,4 +237,5 @@ def _market(values: dict[str, Any], clock: Clock) -> VenueMarket:
         raise ConfigError(f"data is {data!r}: sample, cache or an existing directory is needed")
     beside = folder / "settings.json"
     settings = Path(values["market_settings"]).expanduser() if values["market_settings"] else beside
-    return directory_market(folder, settings if settings != beside or beside.exists() else None, clock)
+    given = settings if settings != beside or beside.exists() else None
+    return directory_market(folder, given, SystemClock())  # what is there has happened, whatever time is simulated
