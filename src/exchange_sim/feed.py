@@ -21,9 +21,11 @@ class Floor:
 
 
 class Feed(Protocol):
-    """Real prices. `market` has the instruments and the last quotes."""
+    """Real prices."""
 
-    market: VenueMarket
+    @property
+    def market(self) -> VenueMarket:
+        """The instruments, with the last quotes."""
 
     def is_fresh(self) -> bool:
         """Whether prices are young enough to trade at."""
