@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import ccxt
@@ -74,6 +75,14 @@ def test_order_update_wakes() -> None:
 def test_polling_without_stream() -> None:
     """Where updates cannot be had nobody waits for them."""
     assert Run([quiet()]).go().began == [0.0, 32.0]
+
+
+def test_fills_are_counted() -> None:
+    """New fills are counted for the health line."""
+    run = Run([quiet()])
+    run.go()
+    run.bot.on_fills([SimpleNamespace(pnl=1.5), SimpleNamespace(pnl=-0.5)])
+    assert (run.loop.counters.fills, run.loop.counters.pnl) == (2, 1.0)
 
 
 # --- failures
