@@ -53,7 +53,9 @@ def skipped(cause: Exception | None = None) -> NotReadError:
 
 def test_pace() -> None:
     """A cycle with something to do is followed by the next after the delay; a quiet one half a minute later."""
-    assert Run([busy(), busy(), quiet(), busy()]).go().began == [0.0, 2.0, 4.0, 36.0, 38.0]
+    run = Run([busy(), busy(), quiet(), busy()])
+    assert run.go().began == [0.0, 2.0, 4.0, 36.0, 38.0]
+    assert run.loop.counters.posted == 2, "since the health line after the first"
 
 
 def test_order_update_wakes() -> None:
