@@ -271,6 +271,7 @@ def test_reconnecting(caplog: pytest.LogCaptureFixture) -> None:
     assert len(set(waits[5:8])) == 3, "not all at the same time"
     assert run.loop.counters.reconnects == 10
     assert run.loop.counters.errors_this_hour == 0
+    assert run.bot.noted.count("reset") == 10, "each time with new connections, and a new listen key"
     assert "[ws] NetworkError: unreachable; reconnect #1 in " in caplog.text
 
 

@@ -158,3 +158,16 @@ def test_error_inside(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with pytest.raises(OSError, match="refused"):
         urlopen(f"{venue.url}/v5/market/time", timeout=10)
+
+
+def test_one_bot_an_account(tmp_path: Path) -> None:
+    """A second venue over the same account is refused while the first runs, and not after it."""
+    with (
+        paper_venue(settings(tmp_path / "a"), CANDLES),
+        pytest.raises(ConfigError, match="is in use by another bot"),
+        paper_venue(settings(tmp_path / "a"), CANDLES, reset=True),
+    ):
+        pass
+    assert (tmp_path / "a" / VENUE_FILE).exists()
+    with paper_venue(settings(tmp_path / "a"), CANDLES):
+        pass

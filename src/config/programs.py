@@ -107,7 +107,7 @@ _PAPER = (
     Option(("--paper-balance",), "paper.balance", "starting USDT, first start only", number),
     Option(("--paper-data",), "paper.data", "cache, replay, live, sample, or a directory", metavar="D"),
     Option(("--paper-start",), "paper.start", "first minute of the candles", metavar="DATE"),
-    Option(("--paper-end",), "paper.end", "last minute of the candles", metavar="DATE"),
+    Option(("--paper-end",), "paper.end", "where the candles end", metavar="DATE"),
     Option(("--paper-speed",), "paper.speed", "real-time factor", number),
     Option(("--paper-fill-model",), "paper.fill_model", "strict, touch, pessimistic, probabilistic, partial",
         metavar="M"),

@@ -22,6 +22,8 @@ from queue import Empty, Queue
 from typing import Any
 from urllib.request import Request, urlopen
 
+from filelock import FileLock, Timeout
+
 from config.paper_settings import PaperSettings
 from core import paths
 from core.clock import MINUTE_MS, Clock, ScaledClock, SystemClock
@@ -54,16 +56,34 @@ def paper_venue(
     """Start the venue of a paper account, and stop it at the end.
 
     `cache_dir` holds the real candles, which are only read; `endpoints` names the file that says where live prices come
-    from. Raises ConfigError if the account belongs to another
-    market, RunError if the venue does not start, with its own words.
+    from. Raises ConfigError if the account belongs to another market or is in use, RunError if the venue does not
+    start, with its own words.
     """
     state = Path(settings.state_dir)
-    if reset and state.exists():
-        forget(state)
-    state.mkdir(parents=True, exist_ok=True)
-    file = write_venue_file(settings, state, cache_dir, endpoints)
-    with _running(file, settings.protocol, state / LOG_FILE, _remedy(settings)) as lines:
-        yield _introduced(lines)
+    with _alone(state):
+        if reset and state.exists():
+            forget(state)
+        state.mkdir(parents=True, exist_ok=True)
+        file = write_venue_file(settings, state, cache_dir, endpoints)
+        with _running(file, settings.protocol, state / LOG_FILE, _remedy(settings)) as lines:
+            yield _introduced(lines)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Two venues over one account would overwrite each other. Raises ConfigError if another one runs."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(state.with_name(f".{state.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(
+            f"the paper account in {state} is in use by another bot: stop that one, or give another --paper-state"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def forget(state: Path) -> None:

@@ -124,8 +124,13 @@ class CcxtExchange:
     async def fetch_time_ms(self) -> int:
         if self.capabilities.time_source == "server":
             return int(await self.rest.fetch_time())
-        ticker = await self.rest.fetch_ticker(f"BTC/{self.quote}:{self.quote}")
+        ticker = await self.rest.fetch_ticker(self._busy_symbol())
         return int(self.number(ticker["timestamp"], f"time of the ticker of {ticker['symbol']}"))
+
+    def _busy_symbol(self) -> str:
+        """BTC, or the first contract of an exchange without it."""
+        symbol = f"BTC/{self.quote}:{self.quote}"
+        return symbol if symbol in self.rest.markets else min(self.rest.markets)
 
     # --- setting up
 

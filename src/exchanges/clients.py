@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_MS = 60_000
 LONGEST_REPLY = 4000  # characters of it in a log
+RATE_LIMITED = (418, 429)
 NO_CONTENT = 204  # what some venues answer when an order is cancelled: all went well, and there is nothing to say
 EXCHANGES = ("binance", "bybit", "bitget", "okx", "kucoin", "gateio", "hyperliquid", "paradex", "defx")
 
@@ -107,6 +108,8 @@ def log_requests(client: Any) -> None:
 
     def note_status(code: int, *args: Any) -> Any:
         _status.set(code)
+        if code in RATE_LIMITED:
+            client.last_refusal_headers = args[3]  # of this reply, whatever other replies come at the same time
         return on_rest_response(code, *args)
 
     async def logged_fetch(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:

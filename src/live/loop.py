@@ -134,7 +134,8 @@ class Loop:
         failure: Failure = "other" if cause is error and skipped else self._failure_of(cause)
         if failure == "auth":
             raise keys_refused(self.bot, cause)
-        headers = getattr(self.bot.exchange.rest, "last_response_headers", None) or {}
+        rest = self.bot.exchange.rest
+        headers = getattr(rest, "last_refusal_headers", None) or getattr(rest, "last_response_headers", None) or {}
         least = wait_of(failure, retry_after_s(headers, self.clock.now_ms()) if failure == "rate_limit" else 0.0)
         wait_s = self._backoff.next_s(least)
         if skipped and cause is error:
@@ -218,18 +219,17 @@ class Loop:
                 logger.warning(
                     "[ws] %s: %s; reconnect #%d in %.1f s", type(exc).__name__, exc, self.counters.reconnects, wait_s
                 )
+                with suppress(Exception):  # dead or half dead: the next one begins anew, with a new listen key
+                    await self.bot.exchange.reset_stream()
                 await self._pause(wait_s)
 
     async def _next_update(self) -> None:
-        """Wait for an update; raises TimeoutError, with the connection closed, when one is owed for too long."""
+        """Wait for an update; raises TimeoutError when one is owed for too long."""
         update = asyncio.create_task(self.bot.exchange.watch_orders())
         silence = asyncio.create_task(self._silence())
         try:
             await asyncio.wait({update, silence}, return_when=asyncio.FIRST_COMPLETED)
             if not update.done():
-                await _cancel([update])
-                with suppress(Exception):  # it may be dead already
-                    await self.bot.exchange.reset_stream()
                 raise TimeoutError(f"no word for {SILENCE_MS // 1000} s about an order of ours")
             update.result()
             self._heard_ms = self.clock.now_ms()

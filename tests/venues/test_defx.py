@@ -89,10 +89,17 @@ def test_cancel(confirmed: bool) -> None:
     assert run({f"{ORDER}/7": {"success": confirmed}}, lambda e: e.cancel_order(held))[0] is confirmed
 
 
+async def time_without_btc(exchange: Defx) -> int:
+    exchange.rest.markets = {symbol: entry for symbol, entry in exchange.rest.markets.items() if symbol != BTC}
+    return await exchange.fetch_time_ms()
+
+
 def test_time() -> None:
     """The time of a ticker; without one that is said."""
     path, row = "/v1/open/symbols/BTCUSDC/ticker/24hr", {"symbol": "BTCUSDC", "lastPrice": "1", "closeTime": 1234}
     assert run({path: row}, Defx.fetch_time_ms)[0] == 1234
+    without_btc = {"/v1/open/symbols/ETHUSDC/ticker/24hr": row | {"symbol": "ETHUSDC", "closeTime": 99}}
+    assert run(without_btc, time_without_btc)[0] == 99
     with pytest.raises(DataError, match="defx: time of the ticker"):
         run({path: row | {"closeTime": 0}}, Defx.fetch_time_ms)
 

@@ -63,7 +63,9 @@ def test_errors_as_ccxt_sees_them(protocol: str, action: str, options: Any, erro
         assert isinstance(caught.value, error), repr(caught.value)
         if "headers" in options:
             assert client.last_response_headers["Retry-After"] == "3"
+            assert client.last_refusal_headers["Retry-After"] == "3"
         assert len(await last_ten(client)) == 10
+        assert getattr(client, "last_refusal_headers", {}).get("Retry-After") == ("3" if "headers" in options else None)
         cut = {"disconnect": [True, True], "reset": [True]}.get(action, [False])  # aiohttp tries again by itself once
         assert [r.status == 0 for r in sim.requests] == [*cut, False]
 

@@ -87,7 +87,7 @@ def compare(backtest: Sequence[Trade], live: Sequence[Trade], steps: Steps) -> C
 
 def _kind(trade: Trade) -> str:
     """`close_unstuck_long` is of the kind `unstuck`."""
-    return trade.order_type.split("_", 1)[1].rsplit("_", 1)[0].split("_")[0]
+    return trade.order_type.split("_")[1]
 
 
 def _either(backtest: Trade | None, live: Trade | None) -> Trade:
