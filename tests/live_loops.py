@@ -120,6 +120,7 @@ class FakeBot:
         self.reader = SimpleNamespace(note_change=lambda: self.noted.append("change"))
         self.lists = SimpleNamespace(read=lambda book: coin_sets("AB"))
         self.book = book_of()
+        self.store = SimpleNamespace(rows_in_memory=dict)
         self.on_fills: Any = None
         self.noted: list[str] = []
         self.began: list[float] = []

@@ -347,3 +347,14 @@ def test_newer_meta_is_refused(store: CandleStore) -> None:
         with pytest.raises(DataError, match="newer version"):
             action()
     assert path.read_text() == content
+
+
+def test_rows_in_memory(tmp_path: Path) -> None:
+    """How much is kept of each symbol; nothing without a memory."""
+    rows = candles("2024-03-02T11:00", 7)
+    kept = CandleStore(tmp_path, "binance", ManualClock(NOW), memory_rows=100)
+    kept.write("BTC/USDT:USDT", rows)
+    assert kept.rows_in_memory() == {kept.directory("BTC/USDT:USDT").name: 7}
+    without = CandleStore(tmp_path, "binance", ManualClock(NOW))
+    without.read("BTC/USDT:USDT")
+    assert without.rows_in_memory() == {}

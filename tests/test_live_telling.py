@@ -35,6 +35,7 @@ from live.telling.status import Counters, StatusLog, health_line, memory_line, s
 from live.telling.throttle import Throttle
 from live_cases import NOW, account_of, book_of, order, symbol
 from live_loops import decision
+from markets.candle import CANDLE_DTYPE
 
 A, B = symbol("A"), symbol("B")
 FLAT = HeldPosition()
@@ -440,12 +441,16 @@ def test_when_status_and_health_are_told(caplog: pytest.LogCaptureFixture) -> No
 
 def test_memory_line() -> None:
     """What there is, and the change since the line before."""
-    bot: Any = SimpleNamespace(parts=SimpleNamespace(fills=SimpleNamespace(events=[1, 2])))
+    mib = 2**20 // CANDLE_DTYPE.itemsize + 1
+    rows = {"A": mib, "B": 3 * mib, "C": 2 * mib, "D": mib // 2}
+    store = SimpleNamespace(rows_in_memory=lambda: rows)
+    parts = SimpleNamespace(fills=SimpleNamespace(events=[1, 2]), manager=SimpleNamespace(store=store))
+    bot: Any = SimpleNamespace(parts=parts)
 
     async def told() -> tuple[str, str]:
         return memory_line(bot, None), memory_line(bot, 1.0)
 
     first, second = asyncio.run(told())
-    assert "fills=2 tasks=1" in first
+    assert "candles=6.5MiB (B 3.0, C 2.0, A 1.0) fills=2 tasks=1" in first
     assert "change=" not in first
     assert "change=+" in second

@@ -36,6 +36,14 @@ class FileMemory:
         if self.max_rows:
             self._keep(path, stamp_of(path), candles)
 
+    def rows(self) -> dict[str, int]:
+        """How many rows are kept of each directory, by its name."""
+        with self._guard:
+            return {
+                directory.name: sum(len(kept) for _, kept in files.values())
+                for directory, files in self._directories.items()
+            }
+
     def _keep(self, path: Path, stamp: Stamp, candles: Candles) -> None:
         candles.flags.writeable = False
         with self._guard:

@@ -150,6 +150,10 @@ class CandleStore:
         inside: Candles = candles[low:high]
         return inside
 
+    def rows_in_memory(self) -> dict[str, int]:
+        """How many rows are kept in memory of each symbol, by the name of its directory."""
+        return self._memory.rows()
+
     def read_columns(self, symbol: str, names: Sequence[str], start_ts: int, end_ts: int) -> dict[str, Column]:
         """Some columns of the same rows, `ts` always among them: contiguous arrays, faster than whole rows."""
         names = tuple(dict.fromkeys(("ts", *names)))

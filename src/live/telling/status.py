@@ -17,10 +17,12 @@ from live.budget import ERRORS_PER_HOUR
 from live.fills.record import FillEvent
 from live.records import Order, price_distance
 from live.telling.position_lines import distance, upnl, wallet_exposure
+from markets.candle import CANDLE_DTYPE
 
 logger = logging.getLogger(__name__)
 
 HEALTH_EVERY_MS = 15 * MINUTE_MS
+LARGEST = 3  # symbols of which the memory line tells
 STATUS_EVERY_MS = 5 * MINUTE_MS
 
 
@@ -139,10 +141,20 @@ def health_line(cycle: Cycle, counters: Counters, now_ms: int) -> str:
 
 
 def memory_line(bot: Bot, before_mib: float | None) -> str:
-    """`[memory] rss=... change=... tasks=...`."""
+    """`[memory] rss=... change=... candles=... (the largest three) fills=... tasks=...`."""
     rss = rss_mib()
     change = "" if before_mib is None else f" change={rss - before_mib:+.1f}MiB"
-    return f"[memory] rss={rss:.1f}MiB{change} fills={len(bot.parts.fills.events)} tasks={len(asyncio.all_tasks())}"
+    rows = bot.parts.manager.store.rows_in_memory()
+    largest = sorted(rows.items(), key=lambda item: (-item[1], item[0]))[:LARGEST]
+    named = f" ({', '.join(f'{name} {_candles_mib(count):.1f}' for name, count in largest)})" if largest else ""
+    return (
+        f"[memory] rss={rss:.1f}MiB{change} candles={_candles_mib(sum(rows.values())):.1f}MiB{named} "
+        f"fills={len(bot.parts.fills.events)} tasks={len(asyncio.all_tasks())}"
+    )
+
+
+def _candles_mib(rows: int) -> float:
+    return rows * CANDLE_DTYPE.itemsize / 2**20
 
 
 def rss_mib() -> float:
