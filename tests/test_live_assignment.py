@@ -27,7 +27,7 @@ def run(
     long = {"n_positions": given.get("n", 4), "filter_volume_drop_pct": given.get("drop", 0.0)}
     config["long"] = long | config.get("long", {})
     source = emas or FakeEmas({"qv": VOLUMES, "log_range": RANGES})
-    assigner = Assigner(settings_of(**config), source, ManualClock(NOW))
+    assigner = Assigner(settings_of(**config), source, given.get("clock", ManualClock(NOW)))
     around = Surroundings(
         book=book or book_of(),
         coins=coins or coin_sets(),
@@ -216,6 +216,21 @@ def test_what_is_asked_for_ranking() -> None:
     emas = FakeEmas()
     run(emas=emas, n=4)
     assert emas.asked == []
+
+
+@pytest.mark.parametrize(("ms", "told"), [(30_000, False), (32_000, True)])
+def test_slow_ranking(ms: int, told: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """How long it took, at info where that is more than `volume_refresh_info_threshold_seconds`, 30."""
+    clock = ManualClock(NOW)
+
+    class Slow(FakeEmas):
+        async def get_deep_emas(self, *args: Any, **options: Any) -> dict[tuple[str, float], float]:
+            clock.advance(ms // 4)
+            return await super().get_deep_emas(*args, **options)
+
+    caplog.set_level(logging.INFO)
+    run(emas=Slow(), n=2, clock=clock)
+    assert ("[ranking] volumes and ranges of 4 coins took 32.0 s" in caplog.text) is told
 
 
 def test_scores_without_value(caplog: pytest.LogCaptureFixture) -> None:

@@ -94,6 +94,7 @@ class LiveSettings:
     max_restarts_per_day: int
     recv_window_ms: int | None
     memory_interval_minutes: float
+    slow_ranking_s: float
 
     def side(self, pside: Pside) -> SideParams:
         """The global parameters of a side."""
@@ -136,6 +137,7 @@ def live_settings(config: Config) -> LiveSettings:
         max_restarts_per_day=int(live["max_n_restarts_per_day"]),
         recv_window_ms=lenient.recv_window_ms(config),
         memory_interval_minutes=lenient.memory_snapshot_minutes(config),
+        slow_ranking_s=lenient.volume_refresh_threshold_s(config),
     )
 
 

@@ -127,10 +127,18 @@ class Assigner:
         fitting = self._fitting(pside, approved, around, forager=forager)
         scores = Scores(None, {})
         if forager and fitting:
-            scores = await read_scores(self._emas, self._ranking_need(pside, fitting, rules), self._clock.now_ms())
+            scores = await self._scores(self._ranking_need(pside, fitting, rules))
             self._log.tell(pside, scores, {symbol: around.book.coin(symbol) for symbol in fitting})
         ideal = ideal_coins(approved, fitting, rules, scores.volumes, scores.volatilities)
         return SideChoice(approved, tuple(ideal), slots, forager)
+
+    async def _scores(self, need: RankingNeed) -> Scores:
+        started_ms = self._clock.now_ms()
+        scores = await read_scores(self._emas, need, started_ms)
+        seconds = (self._clock.now_ms() - started_ms) / 1000.0
+        level = logging.INFO if seconds > self._settings.slow_ranking_s else logging.DEBUG
+        logger.log(level, "[ranking] volumes and ranges of %d coins took %.1f s", len(need.symbols), seconds)
+        return scores
 
     def _slot_rules(self, pside: Pside) -> SlotRules:
         side = self._settings.side(pside)
