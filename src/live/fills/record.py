@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -114,8 +114,11 @@ def parse_fills(items: Iterable[Any], where: str) -> list[FillEvent]:
 
 
 def dump_fill(event: FillEvent) -> dict[str, Any]:
-    """As it is stored."""
-    return asdict(event)
+    """As it is stored. Its payloads are not copied: a day of fills is written anew with every fill."""
+    return {name: getattr(event, name) for name in FIELDS}
+
+
+FIELDS = tuple(field.name for field in fields(FillEvent))
 
 
 def _wrong(item: Mapping[str, Any], name: str, wanted: str) -> DataError:
