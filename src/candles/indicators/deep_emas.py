@@ -1,8 +1,7 @@
-"""EMAs to trade by: over twenty spans of what is stored, which leaves nothing of where they began (`additions.md` 13).
+"""EMAs to trade by: over ten spans of what is stored, little is left of where they began (`additions.md` 13).
 
 The engine's EMAs run from the first row of its data. One over a single span would still feel its first candle with a
-weight of e^-2. After ten spans it is 2e-9: enough to move a price by a tick every few days, and all that follows from
-it (measured with `live_parity`). After twenty it is 4e-18, less than a float can show.
+weight of e^-2; after ten spans it is 2e-9.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from candles.indicators.series import latest_ema, window_length
 from core.clock import HOUR_MS, MINUTE_MS, Clock
 from markets.candle import Candles, timeframe_ms
 
-DEPTH = 20  # spans
+DEPTH = 10  # spans
 LONGEST_HOLE_MS = 2 * HOUR_MS  # between stored candles; what lies behind a longer one is of another time
 
 Spans: TypeAlias = Mapping[str, Collection[float]]
@@ -93,6 +92,6 @@ def _unbroken(rows: Candles, before: int, period: int) -> Candles:
 
 
 def _ema(candles: Candles, metric: str, span: float, end: int, period: int) -> float:
-    """Over the last twenty spans, rounded up; NaN where the newest candle is missing altogether."""
+    """Over the last ten spans, rounded up; NaN where the newest candle is missing altogether."""
     start = end - (math.ceil(DEPTH * span) - 1) * period
     return latest_ema(candles[np.searchsorted(candles["ts"], start) :], metric, span)

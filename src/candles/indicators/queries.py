@@ -59,7 +59,7 @@ class EmaQueries:
     async def get_deep_emas(
         self, symbol: str, spans: Spans, max_age_ms: Age = None, timeframe: str = "1m", tf: str = ""
     ) -> dict[tuple[str, float], float]:
-        """`{(metric, span): EMA}` over up to twenty spans of what is stored: those to trade by (`DeepEmas`)."""
+        """`{(metric, span): EMA}` over up to ten spans of what is stored: those to trade by (`DeepEmas`)."""
         return await self._deep_emas.latest(symbol, spans, max_age_ms, tf or timeframe)
 
     async def get_ema_bounds(
