@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core import paths
-from core.arguments import add_cache_dir, add_log_level, tool_parser
+from core.arguments import add_account, add_cache_dir, add_log_level, tool_parser
 from core.clock import DAY_MS, Clock, SystemClock
 from core.errors import ConfigError, RunError, UsageError
 from core.program import run_program
@@ -95,7 +95,7 @@ class _NoSource:
 
 def parser() -> argparse.ArgumentParser:
     p = tool_parser("Shows the fills of an account, and what they earned.", EXAMPLES)
-    p.add_argument("-u", "--user", required=True, help="account in api-keys.json")
+    add_account(p)
     p.add_argument("-s", "--start", metavar="DATE", help="first date, or milliseconds")
     p.add_argument("-e", "--end", metavar="DATE", help="last date (all of that day), or milliseconds; default now")
     p.add_argument("-d", "--lookback-days", type=float, default=30.0, metavar="N", help="without --start (default 30)")
@@ -103,8 +103,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--refresh", action=argparse.BooleanOptionalAction, default=True, help="ask the exchange first (default)"
     )
-    p.add_argument("--custom-endpoints", metavar="FILE", help="other hosts for exchanges, or none")
-    p.add_argument("--api-keys", type=Path, default=Path("api-keys.json"), metavar="FILE", help="default %(default)s")
     shown = p.add_mutually_exclusive_group()
     shown.add_argument("--summary", action="store_true", help="sums by day, coin and order type, without the fills")
     shown.add_argument("--csv", type=Path, metavar="PATH", help="write the fills to a file")

@@ -38,6 +38,7 @@ def read_config(path: str | None, values: Mapping[str, Any], options: Mapping[st
     from config.normalize import format_config
     from config.overrides import resolve_coin_overrides
     from core.clock import SystemClock
+    from runs.program_config import set_up_logging
 
     clock = SystemClock()
     loaded = load_config(path, live_only=True, clock=clock)
@@ -48,20 +49,10 @@ def read_config(path: str | None, values: Mapping[str, Any], options: Mapping[st
     return resolve_coin_overrides(config, clock=clock)
 
 
-def set_up_logging(config: Mapping[str, Any], options: Mapping[str, Any], prefix: str = "") -> None:
-    """The level of the command line, else of the config; `prefix` says which exchange."""
-    from config.cli import debug_level
-    from core.log import setup
-
-    level, warning = debug_level(options, config["logging"]["level"])
-    setup(level, prefix)
-    if warning:
-        logger.warning(warning)
-
-
 def trade(config: dict[str, Any], options: Mapping[str, Any]) -> int:
     """Trade the account `live.user` of api-keys.json."""
     from passivbot import Passivbot  # ccxt takes a second
+    from runs.program_config import set_up_logging
 
     bot = Passivbot(config, options)
     set_up_logging(config, options, f"[{bot.launch.account.exchange}]")
@@ -81,6 +72,7 @@ def trade_on_paper(config: dict[str, Any], options: Mapping[str, Any]) -> int:
     from exchanges.accounts import account_of
     from exchanges.endpoints import parse_endpoints
     from passivbot import Passivbot
+    from runs.program_config import set_up_logging
 
     settings = paper_settings(config)
     set_up_logging(config, options, f"paper:[{settings.protocol}]")

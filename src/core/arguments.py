@@ -39,3 +39,12 @@ def add_cache_dir(parser: argparse.ArgumentParser, purpose: str = "") -> None:
     parser.add_argument(
         "--cache-dir", type=Path, default=DEFAULT_CACHE_DIR, metavar="DIR", help=f"{purpose}default {DEFAULT_CACHE_DIR}"
     )
+
+
+def add_account(parser: argparse.ArgumentParser) -> None:
+    """`--user`, and where its keys and its exchange are found."""
+    parser.add_argument("-u", "--user", required=True, help="account in api-keys.json")
+    parser.add_argument(
+        "--api-keys", type=Path, default=Path("api-keys.json"), metavar="FILE", help="default %(default)s"
+    )
+    parser.add_argument("--custom-endpoints", metavar="FILE", help="other hosts for exchanges, or none")

@@ -39,10 +39,10 @@ def completed(config: Config, values: Mapping[str, Any], options: Mapping[str, A
     return _with_suite(config, options, clock)
 
 
-def set_up_logging(config: Config, options: Mapping[str, Any]) -> None:
-    """The level of the command line, else that of the config."""
+def set_up_logging(config: Config, options: Mapping[str, Any], prefix: str = "") -> None:
+    """The level of the command line, else that of the config; `prefix` says whose lines they are."""
     level, warning = debug_level(options, config["logging"]["level"])
-    setup(level)
+    setup(level, prefix)
     if warning:
         logger.warning(warning)
 

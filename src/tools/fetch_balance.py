@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.arguments import add_cache_dir, add_log_level, tool_parser
+from core.arguments import add_account, add_cache_dir, add_log_level, tool_parser
 from core.program import run_program
 
 if TYPE_CHECKING:
@@ -47,10 +47,8 @@ class View:
 
 def parser() -> argparse.ArgumentParser:
     p = tool_parser(__doc__, EXAMPLES)
-    p.add_argument("-u", "--user", required=True, help="account in api-keys.json")
-    p.add_argument("--api-keys", type=Path, default=Path("api-keys.json"), metavar="FILE", help="default %(default)s")
+    add_account(p)
     p.add_argument("--json", action="store_true", help="the balance as ccxt has it, as JSON")
-    p.add_argument("--custom-endpoints", metavar="FILE", help="other hosts for exchanges, or none")
     add_cache_dir(p)
     add_log_level(p)
     return p

@@ -1,7 +1,9 @@
-"""What end-to-end tests of a process share: a local venue, a full disk, an undisturbed run of the optimizer."""
+"""What end-to-end tests share: a local venue, a full disk, an undisturbed run of the optimizer, a browser."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from disks import small_disk
 from local_venue import VenueThread
 from optimizer_runs import only_run, optimize, small
+from playwright.sync_api import Browser, sync_playwright
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +48,18 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     with small_disk(place):
         yield place
+
+
+@pytest.fixture(scope="module")  # playwright's event loop runs until it is closed: other tests want their own
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; skips without it, fails without it in CI."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        message = "no chromium on PATH: apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

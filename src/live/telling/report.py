@@ -68,7 +68,7 @@ class CycleLog:
         """Modes, what is left alone and why, and the orders that should change."""
         self._keep_limits(decision)
         self._mode_changes(dict(decision.facts.modes))
-        for symbol, reason in (decision.plan.frozen or {}).items():
+        for symbol, reason in decision.plan.frozen.items():
             if self._throttle.allows(("frozen", symbol), reason, again_ms=HOUR_MS, at_least_ms=MINUTE_MS):
                 logger.warning("[mode] %s is left alone: %s", symbol, reason)
         for symbol, reason in decision.blocked.items():
